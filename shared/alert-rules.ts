@@ -1,0 +1,92 @@
+// The default rules as data, named once: the collector evaluates them, the dashboards draw their thresholds.
+import type { MetricName } from './metrics.ts';
+
+export type Comparison = { readonly op: '<' | '>' | '='; readonly value: number };
+export type RuleSource =
+  /** No sign of life of the agent, judged by the collector's clock. */
+  | { readonly kind: 'silence' }
+  /** The last value of a field, one alert per combination of the metric's tags. */
+  | {
+      readonly kind: 'reading';
+      readonly metric: MetricName;
+      readonly field: string;
+      readonly fire: Comparison;
+      readonly clear: Comparison;
+    };
+
+export type AlertRule = {
+  readonly id: string;
+  readonly severity: 'critical' | 'warning' | 'info';
+  readonly source: RuleSource;
+  /** The condition must hold this long before the alert is raised. */
+  readonly forSeconds: number;
+  /** The clear condition must hold this long before it is resolved. */
+  readonly clearSeconds: number;
+  /** One line; {agent} {tenant} and the metric's tags in braces are filled in. */
+  readonly title: string;
+  readonly meaning: string;
+  readonly remedy: string;
+};
+
+export const alertRules: readonly AlertRule[] = [
+  {
+    id: 'agent-silent',
+    severity: 'critical',
+    source: { kind: 'silence' },
+    forSeconds: 120,
+    clearSeconds: 10,
+    title: '{tenant}/{agent}: the agent is silent',
+    meaning:
+      'Nothing is known about mail at this site. Mail waits at the provider or in the queue on the NAS; none is lost.',
+    remedy: 'Check whether the NAS is switched on, has Internet, and the mailferry agent is running.',
+  },
+  {
+    id: 'account-failing',
+    severity: 'critical',
+    source: {
+      kind: 'reading',
+      metric: 'account',
+      field: 'up',
+      fire: { op: '<', value: 1 },
+      clear: { op: '=', value: 1 },
+    },
+    forSeconds: 600,
+    clearSeconds: 60,
+    title: '{tenant}/{agent}: mailbox {account} cannot be fetched',
+    meaning: 'New mail for this mailbox waits at the provider and does not arrive.',
+    remedy:
+      'Read the reason below. For a login failure, check the password and that POP3 is switched on at the provider.',
+  },
+  {
+    id: 'queue-old',
+    severity: 'critical',
+    source: {
+      kind: 'reading',
+      metric: 'queue',
+      field: 'oldest_seconds',
+      fire: { op: '>', value: 900 },
+      clear: { op: '<', value: 300 },
+    },
+    forSeconds: 60,
+    clearSeconds: 60,
+    title: '{tenant}/{agent}: outgoing mail waits',
+    meaning: 'The oldest outgoing mail has been in the queue for more than 15 minutes.',
+    remedy: 'Look at the state of the relay, then at the queue: mailferry queue list.',
+  },
+  {
+    id: 'address-listed',
+    severity: 'warning',
+    source: {
+      kind: 'reading',
+      metric: 'dnsbl',
+      field: 'state',
+      fire: { op: '=', value: 1 },
+      clear: { op: '=', value: 0 },
+    },
+    forSeconds: 600,
+    clearSeconds: 3600,
+    title: '{tenant}/{agent}: {target} is listed at {zone}',
+    meaning: 'Receivers that use this block list may refuse or mark mail from this sender.',
+    remedy: "Read the list's own words below, remove the cause, then ask the list for removal.",
+  },
+];

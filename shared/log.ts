@@ -1,0 +1,27 @@
+// One JSON line per event on stderr. Secrets are redacted by path; addresses are masked by the caller with maskAddress().
+import { pino, destination } from 'pino';
+import type { Logger } from 'pino';
+
+export type Log = Logger;
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+export function createLog(options: { readonly level: LogLevel; readonly name: string }): Log {
+  return pino(
+    {
+      name: options.name,
+      level: options.level,
+      base: { name: options.name },
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: ['password', '*.password', 'token', '*.token', 'secret', '*.secret'], censor: '[redacted]' },
+    },
+    destination({ dest: 2, sync: true }),
+  );
+}
+
+/** `info@example.org` -> `i***@example.org`: enough to find the mailbox, too little to harvest it. */
+export function maskAddress(address: string): string {
+  const at = address.lastIndexOf('@');
+  if (at < 1) return address === '' ? '<>' : '***';
+  return address.slice(0, 1) + '***' + address.slice(at);
+}

@@ -1,0 +1,124 @@
+// The catalogue: every measurement, its tags, fields, units and meaning. The one source of names for agent, collector,
+// page and dashboards. A name, tag or field that has shipped is never changed, only added to.
+// Every point also carries the tags `tenant` and `agent`, which the collector adds from the topic it arrived on.
+
+export type FieldType = 'number' | 'text';
+export type FieldSpec = { readonly type: FieldType; readonly unit: string; readonly help: string };
+export type MetricSpec = {
+  /** event: every point stands for things that happened, sum them. gauge: the last point is the state. */
+  readonly kind: 'event' | 'gauge';
+  readonly help: string;
+  readonly tags: readonly string[];
+  readonly fields: Readonly<Record<string, FieldSpec>>;
+};
+
+const number = (unit: string, help: string): FieldSpec & { readonly type: 'number' } => ({
+  type: 'number',
+  unit,
+  help,
+});
+const text = (help: string): FieldSpec & { readonly type: 'text' } => ({ type: 'text', unit: '', help });
+
+export const metrics = {
+  mail_in: {
+    kind: 'event',
+    help: 'A mail fetched from the provider: delivered (the local server answered 250) or quarantined (it answered 5xx)',
+    tags: ['account', 'outcome'],
+    fields: {
+      count: number('mails', 'Always 1'),
+      size_bytes: number('bytes', 'Size of the mail as fetched'),
+      delay_seconds: number(
+        's',
+        "From the provider's topmost Received date to the local 250; an estimate, absent when unreadable",
+      ),
+      transfer_seconds: number('s', 'From RETR to the local 250'),
+    },
+  },
+  mail_accepted: {
+    kind: 'event',
+    help: 'A mail taken from a client or the local server and put into the queue',
+    tags: ['user'],
+    fields: { count: number('mails', 'Always 1'), size_bytes: number('bytes', 'Size of the mail') },
+  },
+  mail_out: {
+    kind: 'event',
+    help: 'A mail that left the queue for some recipients: sent (the relay answered 250) or failed (bounced or expired)',
+    tags: ['relay', 'outcome'],
+    fields: {
+      count: number('mails', 'Always 1'),
+      recipients: number('recipients', 'Recipients this outcome is about'),
+      size_bytes: number('bytes', 'Size of the mail'),
+      queue_seconds: number('s', "From the queue's 250 to the client until the outcome"),
+      relay_seconds: number('s', 'From MAIL FROM to the final reply of the relay'),
+    },
+  },
+  queue: {
+    kind: 'gauge',
+    help: 'The queue of outgoing mail',
+    tags: [],
+    fields: {
+      depth: number('mails', 'Mails in the queue'),
+      oldest_seconds: number('s', 'Age of the oldest mail, 0 when empty'),
+      held: number('mails', 'Mails that wait for a person'),
+      unknown: number('mails', 'Mails whose last try ended without a known outcome'),
+    },
+  },
+  account: {
+    kind: 'gauge',
+    help: 'A mailbox at the provider',
+    tags: ['account'],
+    fields: {
+      up: number('bool', '1 when the last round succeeded, 0 when it failed'),
+      backlog: number('mails', 'Mails seen at the provider that were not handed over yet'),
+      kept: number('mails', 'Mails handed over and kept at the provider until their time is over'),
+      round_seconds: number('s', 'Duration of the last round'),
+      problem: text('Why the last round failed, empty when it succeeded'),
+    },
+  },
+  relay: {
+    kind: 'gauge',
+    help: "The provider's relay for outgoing mail",
+    tags: ['relay'],
+    fields: {
+      up: number('bool', '1 when the last session succeeded, 0 when it failed'),
+      problem: text('Why it failed, empty when it succeeded'),
+    },
+  },
+  dnsbl: {
+    kind: 'gauge',
+    help: 'One address or domain at one DNS block list',
+    tags: ['target', 'zone'],
+    fields: {
+      state: number('state', '0 clean, 1 listed, 2 refused, 3 error, 4 zone unhealthy'),
+      reason: text("The list's own words or the error, empty when clean"),
+    },
+  },
+  agent: {
+    kind: 'gauge',
+    help: 'The agent itself',
+    tags: [],
+    fields: {
+      uptime_seconds: number('s', 'Since the process started'),
+      rss_bytes: number('bytes', 'Resident memory'),
+      outbox_batches: number('batches', 'Batches that wait for the acknowledgement of the collector'),
+      outbox_bytes: number('bytes', 'Their size'),
+      outbox_oldest_seconds: number('s', 'Age of the oldest of them'),
+      outbox_dropped: number('points', 'Points dropped since the outbox was made because it was full'),
+    },
+  },
+} as const satisfies Readonly<Record<string, MetricSpec>>;
+
+export type MetricName = keyof typeof metrics;
+export type TagsOf<N extends MetricName> = Readonly<Record<(typeof metrics)[N]['tags'][number], string>>;
+export type FieldsOf<N extends MetricName> = Readonly<{
+  [F in keyof (typeof metrics)[N]['fields']]?: (typeof metrics)[N]['fields'][F] extends { readonly type: 'number' }
+    ? number
+    : string;
+}>;
+
+export const dnsblStates = ['clean', 'listed', 'refused', 'error', 'zone-unhealthy'] as const;
+export type DnsblState = (typeof dnsblStates)[number];
+
+export function isMetricName(name: string): name is MetricName {
+  return Object.hasOwn(metrics, name);
+}

@@ -1,0 +1,34 @@
+// The only place where MQTT topic text is spelled: mailferry/1/<tenant>/<agent>/<leaf>.
+
+export const leaves = ['up', 'status', 'ack', 'cmd', 'reply'] as const;
+export type Leaf = (typeof leaves)[number];
+export type Address = { readonly tenant: string; readonly agent: string };
+
+/** Tenant and agent names: no wildcard, no slash, no upper case. */
+export const namePattern = '^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$';
+const name = new RegExp(namePattern);
+const prefix = 'mailferry/1';
+
+export function topicOf(address: Address, leaf: Leaf): string {
+  for (const part of [address.tenant, address.agent]) {
+    if (!name.test(part))
+      throw new Error(
+        'Cannot build a topic: name ' + JSON.stringify(part) + ', expected [a-z0-9-], 1 to 32 characters',
+      );
+  }
+  return [prefix, address.tenant, address.agent, leaf].join('/');
+}
+
+/** Subscription for one leaf of every agent. */
+export function filterOf(leaf: Leaf): string {
+  return [prefix, '+', '+', leaf].join('/');
+}
+
+export function parseTopic(topic: string): (Address & { readonly leaf: Leaf }) | undefined {
+  const parts = topic.split('/');
+  const [root, version, tenant, agent, leaf] = parts;
+  if (parts.length !== 5 || root + '/' + version !== prefix) return undefined;
+  if (tenant === undefined || agent === undefined || !name.test(tenant) || !name.test(agent)) return undefined;
+  const known = leaves.find((candidate) => candidate === leaf);
+  return known === undefined ? undefined : { tenant, agent, leaf: known };
+}
