@@ -1,0 +1,94 @@
+// Sockets to mail servers: TCP, TLS from the first byte, or TLS later (STLS, STARTTLS). Certificates are always verified.
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { isIP } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { ConnectionOptions } from 'node:tls';
+import { codeOf, describe } from '#shared/failure.ts';
+
+export type Endpoint = {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: 'none' | 'starttls' | 'implicit';
+  /** PEM of the authority that signed the server's certificate; the system's authorities when absent. */
+  readonly ca?: string;
+  /** Name expected in the certificate; `host` when absent. */
+  readonly serverName?: string;
+};
+export type Deadline = { readonly timeoutMs: number; readonly signal?: AbortSignal };
+
+/** `stage` says what failed: tcp (nobody there), tls (certificate or handshake). */
+export class ConnectError extends Error {
+  override readonly name = 'ConnectError';
+  readonly stage: 'tcp' | 'tls';
+  constructor(message: string, stage: 'tcp' | 'tls', cause: unknown) {
+    super(message, { cause });
+    this.stage = stage;
+  }
+}
+
+/** Connects, with TLS when the endpoint says implicit. Throws ConnectError; the socket is destroyed then. */
+export async function openSocket(endpoint: Endpoint, deadline: Deadline): Promise<Socket> {
+  const socket = connect({ host: endpoint.host, port: endpoint.port, noDelay: true, keepAlive: true });
+  await settle(socket, 'connect', endpoint, 'tcp', deadline);
+  return endpoint.tls === 'implicit' ? upgradeSocket(socket, endpoint, deadline) : socket;
+}
+
+/**
+ * Starts TLS on a connected socket that nobody reads. Anything that was received in clear must be dropped by the caller
+ * before (RFC 3207 section 4.2: answers injected before the handshake). Throws ConnectError; the socket is destroyed then.
+ */
+export async function upgradeSocket(socket: Socket, endpoint: Endpoint, deadline: Deadline): Promise<Socket> {
+  const name = endpoint.serverName ?? endpoint.host;
+  const options: ConnectionOptions = { socket, minVersion: 'TLSv1.2', host: name };
+  if (isIP(name) === 0) options.servername = name;
+  if (endpoint.ca !== undefined) options.ca = endpoint.ca;
+  const secure = connectTls(options);
+  await settle(secure, 'secureConnect', endpoint, 'tls', deadline);
+  return secure;
+}
+
+function settle(
+  socket: Socket,
+  event: 'connect' | 'secureConnect',
+  endpoint: Endpoint,
+  stage: 'tcp' | 'tls',
+  deadline: Deadline,
+): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const place = endpoint.host + ':' + endpoint.port;
+  const fail = (cause: unknown): void => {
+    socket.destroy();
+    const state = codeOf(cause) ?? describe(cause);
+    const expected =
+      stage === 'tcp'
+        ? 'a mail server that answers there; check host and port'
+        : 'a valid certificate for ' + (endpoint.serverName ?? endpoint.host) + '; check host, port, tls and caFile';
+    reject(
+      new ConnectError(
+        'Cannot ' +
+          (stage === 'tcp' ? 'connect to ' : 'start TLS with ') +
+          place +
+          ': ' +
+          state +
+          ', expected ' +
+          expected,
+        stage,
+        cause,
+      ),
+    );
+  };
+  const onAbort = (): void => fail(new Error('stopped'));
+  const onClose = (): void => fail(new Error('the server closed the connection'));
+  const onDone = (): void => resolve();
+  const timer = setTimeout(() => fail(new Error('no answer within ' + deadline.timeoutMs + ' ms')), deadline.timeoutMs);
+  socket.once(event, onDone).once('error', fail).once('close', onClose);
+  deadline.signal?.addEventListener('abort', onAbort, { once: true });
+  if (deadline.signal?.aborted === true) onAbort();
+  return promise.finally(() => {
+    clearTimeout(timer);
+    deadline.signal?.removeEventListener('abort', onAbort);
+    socket.off(event, onDone).off('close', onClose);
+    // The error listener stays until the owner adds its own: an unheard 'error' would end the process.
+  });
+}
