@@ -21,6 +21,8 @@ type Node = {
   readonly minimum?: number;
   readonly maximum?: number;
   readonly description?: string;
+  /** Ours: what stands here may be a password written into the wrong place, so it is not repeated. */
+  readonly hidden?: boolean;
 };
 
 export function findProblems(schema: TSchema, value: unknown): readonly Problem[] {
@@ -45,7 +47,8 @@ function checkUnion(schema: Node, branches: readonly Node[], value: unknown, pat
   const [only] = sameShape;
   if (only !== undefined && sameShape.length === 1 && (isRecord(value) || Array.isArray(value)))
     return check(only, value, path);
-  return [{ path, found: show(value), expected: expectation(schema) + nearestLiteral(branches, value) }];
+  const found = schema.hidden === true && typeof value === 'string' ? 'a text' : show(value);
+  return [{ path, found, expected: expectation(schema) + nearestLiteral(branches, value) }];
 }
 
 function checkObject(schema: Node, value: Readonly<Record<string, unknown>>, path: Path): readonly Problem[] {

@@ -17,7 +17,7 @@ export const secretSchema = Type.Union(
     Type.Object({ file: Type.String({ minLength: 1 }) }, { additionalProperties: false }),
     Type.Object({ env: Type.String({ minLength: 1 }) }, { additionalProperties: false }),
   ],
-  { description: '{file: PATH} or {env: NAME}' },
+  { description: '{file: PATH} or {env: NAME}', hidden: true },
 );
 export type Secret = Static<typeof secretSchema>;
 

@@ -1,0 +1,291 @@
+// Composition root of the agent: builds every room that the configuration asks for and hands each what it may call.
+// Rooms that are not asked for are not even loaded.
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { neverCrash } from '#shared/checkpoint.ts';
+import type { Reached } from '#shared/checkpoint.ts';
+import { systemClock } from '#shared/clock.ts';
+import type { Clock } from '#shared/clock.ts';
+import type { Loaded } from '#shared/config.ts';
+import type { Journal } from '#shared/journal.ts';
+import { createLifecycle } from '#shared/lifecycle.ts';
+import type { Lifecycle } from '#shared/lifecycle.ts';
+import type { Log } from '#shared/log.ts';
+import { createMeter } from '#shared/meter.ts';
+import type { Meter } from '#shared/meter.ts';
+import { readPem } from '#shared/pem.ts';
+import { isLocalAddress } from './config.ts';
+import type { AgentConfig } from './config.ts';
+import type { Local } from './local/local.ts';
+import type { Endpoint } from './net/socket.ts';
+import type { Probe } from './probe/probe.ts';
+import type { Receive } from './receive/receive.ts';
+import type { Send } from './send/send.ts';
+import { openState } from './state.ts';
+import type { State } from './state.ts';
+import type { Telemetry } from './telemetry/telemetry.ts';
+
+export type AgentOptions = {
+  readonly loaded: Loaded<AgentConfig>;
+  readonly log: Log;
+  readonly version: string;
+  readonly clock?: Clock;
+  /** Even chance in [0, 1). */
+  readonly random?: () => number;
+  /** Fault tests end the process here. */
+  readonly reached?: Reached;
+};
+
+export type Agent = {
+  /** Resolves when every room runs; a room's network trouble does not stop the start. Throws UserError on wrong options. */
+  readonly start: () => Promise<void>;
+  /** Idempotent, bounded. */
+  readonly stop: () => Promise<void>;
+};
+
+/** What all rooms share. */
+type Base = {
+  readonly loaded: Loaded<AgentConfig>;
+  readonly config: AgentConfig;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+  readonly reached: Reached;
+  readonly state: State;
+  readonly journal: Journal;
+  readonly meter: Meter;
+  readonly lifecycle: Lifecycle;
+};
+type Rooms = { local?: Local; receive?: Receive; send?: Send; probe?: Probe; telemetry?: Telemetry };
+
+export function createAgent(options: AgentOptions): Agent {
+  const { loaded, log } = options;
+  const clock = options.clock ?? systemClock;
+  const startedAt = clock.monotonic();
+  const lifecycle = createLifecycle({ log });
+
+  async function start(): Promise<void> {
+    const state = openState(loaded.path(loaded.value.state));
+    lifecycle.onStop('state', state.close);
+    const rooms: Rooms = {};
+    const shared = {
+      loaded,
+      config: loaded.value,
+      clock,
+      random: options.random ?? Math.random,
+      log,
+      reached: options.reached ?? neverCrash,
+      state,
+      lifecycle,
+    };
+    const { journal, meter } = await openTelemetry(
+      { ...shared, version: options.version, gauges: () => sayGauges(rooms, meter) },
+      rooms,
+    );
+    const base: Base = { ...shared, journal, meter };
+    if (base.config.local !== undefined) rooms.local = await openLocal(base, base.config.local);
+    await openSend(base, rooms);
+    await openReceive(base, rooms);
+    await openProbe(base, rooms);
+    await openControl(base, rooms, { version: options.version, startedAt });
+    await rooms.telemetry?.start();
+    log.info({ tenant: base.config.tenant, agent: base.config.agent, version: options.version }, 'agent started');
+  }
+
+  return {
+    async start() {
+      try {
+        await start();
+      } catch (error) {
+        await lifecycle.stop();
+        throw error;
+      }
+    },
+    stop: () => lifecycle.stop(),
+  };
+}
+
+async function openTelemetry(
+  base: Omit<Base, 'journal' | 'meter'> & { readonly version: string; readonly gauges: () => void },
+  rooms: Rooms,
+): Promise<{ readonly journal: Journal; readonly meter: Meter }> {
+  const { config, loaded, state, clock, random, log } = base;
+  const { report } = config;
+  if (report === undefined) {
+    log.warn('no report is configured: nothing is told to a collector');
+    return { journal: { ...state.journal, add: () => {} }, meter: createMeter({ clock, sink: () => {} }) };
+  }
+  const { createTelemetry } = await import('./telemetry/telemetry.ts');
+  const telemetry = createTelemetry({
+    config: report,
+    password: loaded.secret(['report', 'password'], report.password),
+    ...caOf(loaded, ['report'], report),
+    tenant: config.tenant,
+    agent: config.agent,
+    version: base.version,
+    journal: state.journal,
+    folder: state.folder,
+    clock,
+    random,
+    log: log.child({ room: 'telemetry' }),
+    gauges: base.gauges,
+  });
+  base.lifecycle.onStop('telemetry', telemetry.stop);
+  rooms.telemetry = telemetry;
+  return { journal: state.journal, meter: telemetry.meter };
+}
+
+async function openLocal(base: Base, config: NonNullable<AgentConfig['local']>): Promise<Local> {
+  const { createLocal } = await import('./local/local.ts');
+  const endpoint = endpointOf(base.loaded, ['local'], config);
+  const local = createLocal({
+    config,
+    endpoint,
+    name: hostname(),
+    clock: base.clock,
+    log: base.log.child({ room: 'local' }),
+  });
+  base.lifecycle.onStop('local', local.close);
+  return local;
+}
+
+async function openSend(base: Base, rooms: Rooms): Promise<void> {
+  const { config, loaded, state } = base;
+  const { submission, relay, local } = config;
+  if (submission === undefined || relay === undefined) return;
+  const { createSend } = await import('./send/send.ts');
+  const passwords = submission.users.map(
+    (user, index) => [user.name, loaded.secret(['submission', 'users', index, 'password'], user.password)] as const,
+  );
+  const { tls } = submission;
+  const send = createSend({
+    submission,
+    passwords: new Map(passwords),
+    ...(tls === undefined
+      ? {}
+      : {
+          tls: {
+            key: readPem(loaded, ['submission', 'tls', 'keyFile'], tls.keyFile),
+            cert: readPem(loaded, ['submission', 'tls', 'certFile'], tls.certFile),
+          },
+        }),
+    relay,
+    relayEndpoint: endpointOf(loaded, ['relay'], relay),
+    relayPassword: loaded.secret(['relay', 'password'], relay.password),
+    local: rooms.local,
+    isLocal: (address) => local !== undefined && isLocalAddress(local, address),
+    hostname: hostname(),
+    folder: join(state.folder, 'spool'),
+    ...roomBase(base, 'send'),
+  });
+  base.lifecycle.onStop('send', send.stop);
+  await send.start();
+  rooms.send = send;
+}
+
+async function openReceive(base: Base, rooms: Rooms): Promise<void> {
+  const { config, loaded, state } = base;
+  const { local } = rooms;
+  if (config.accounts.length === 0 || local === undefined) return;
+  const { createReceive } = await import('./receive/receive.ts');
+  const accounts = config.accounts.map((account, index) => ({
+    config: account,
+    endpoint: endpointOf(loaded, ['accounts', index], account),
+    password: loaded.secret(['accounts', index, 'password'], account.password),
+  }));
+  const receive = createReceive({
+    accounts,
+    local,
+    folder: state.folder,
+    sessions: config.local?.sessions ?? 1,
+    ...roomBase(base, 'receive'),
+  });
+  const running = receive.run(base.lifecycle.signal);
+  base.lifecycle.onStop('receive', () => running);
+  rooms.receive = receive;
+}
+
+async function openProbe(base: Base, rooms: Rooms): Promise<void> {
+  const { probe: config } = base.config;
+  if (config === undefined) return;
+  const { createProbe } = await import('./probe/probe.ts');
+  const { meter, clock, random, log } = roomBase(base, 'probe');
+  const probe = createProbe({ config, meter, clock, random, log });
+  const running = probe.run(base.lifecycle.signal);
+  base.lifecycle.onStop('probe', () => running);
+  rooms.probe = probe;
+}
+
+async function openControl(
+  base: Base,
+  rooms: Rooms,
+  info: { readonly version: string; readonly startedAt: number },
+): Promise<void> {
+  const { createControl } = await import('./control/control.ts');
+  const { createCommands } = await import('./control/commands.ts');
+  const { config, clock } = base;
+  const commands = createCommands({
+    status: () => ({
+      tenant: config.tenant,
+      agent: config.agent,
+      version: info.version,
+      uptimeSeconds: Math.floor((clock.monotonic() - info.startedAt) / 1_000),
+      accounts: rooms.receive?.status() ?? [],
+      relay: rooms.send?.relay() ?? null,
+      queue: rooms.send?.queue.summary() ?? null,
+      dnsbl: rooms.probe?.results() ?? [],
+      report: rooms.telemetry?.health() ?? null,
+      local: rooms.local === undefined ? null : { problem: rooms.local.problem() ?? '' },
+    }),
+    queueList: () => rooms.send?.queue.list() ?? [],
+    queueShow: (id) => rooms.send?.queue.show(id),
+    fetch: async (account) => (await rooms.receive?.fetchNow(account)) ?? [],
+  });
+  const control = createControl({
+    path: join(base.state.folder, 'agent.sock'),
+    commands,
+    log: base.log.child({ room: 'control' }),
+  });
+  base.lifecycle.onStop('control', control.stop);
+  await control.start();
+}
+
+/** Gauges that no room says by itself, told before each flush. */
+function sayGauges(rooms: Rooms, meter: Meter): void {
+  const { send } = rooms;
+  if (send === undefined) return;
+  const { depth, oldestSeconds, held, unknown } = send.queue.summary();
+  meter.say('queue', {}, { depth, oldest_seconds: oldestSeconds, held, unknown });
+  const relay = send.relay();
+  meter.say('relay', { relay: relay.id }, { up: relay.up ? 1 : 0, problem: relay.problem });
+}
+
+function roomBase(base: Base, room: string) {
+  const { clock, random, meter, journal, reached } = base;
+  return {
+    clock,
+    random,
+    meter,
+    journal,
+    reached,
+    db: base.state.db,
+    traceId: base.state.traceId,
+    log: base.log.child({ room }),
+  };
+}
+
+type EndpointConfig = Omit<Endpoint, 'ca'> & { readonly caFile?: string };
+type OptionPath = readonly (string | number)[];
+
+function endpointOf(loaded: Loaded<unknown>, path: OptionPath, config: EndpointConfig): Endpoint {
+  const { host, port, tls, serverName } = config;
+  return { host, port, tls, ...caOf(loaded, path, config), ...(serverName === undefined ? {} : { serverName }) };
+}
+
+function caOf(
+  loaded: Loaded<unknown>,
+  path: OptionPath,
+  config: { readonly caFile?: string },
+): { readonly ca?: string } {
+  return config.caFile === undefined ? {} : { ca: readPem(loaded, [...path, 'caFile'], config.caFile) };
+}

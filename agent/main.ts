@@ -1,0 +1,18 @@
+// Starts the agent: reads the arguments and the configuration, nothing else.
+import { createLog } from '#shared/log.ts';
+import { runProgram } from '#shared/program.ts';
+import { readVersion } from '#shared/version.ts';
+import { createAgent } from './agent.ts';
+import { loadAgentConfig } from './config.ts';
+
+await runProgram({
+  usage: 'Usage: npm run agent -- --config FILE',
+  create: (file) => {
+    const loaded = loadAgentConfig(file);
+    return createAgent({
+      loaded,
+      log: createLog({ name: 'agent', level: loaded.value.logLevel }),
+      version: readVersion(),
+    });
+  },
+});

@@ -1,0 +1,55 @@
+// The state folder: agent.db (ledger, queue index, journal), one process at a time.
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { lockFolder } from '#shared/folder-lock.ts';
+import { createJournal, journalSchema } from '#shared/journal.ts';
+import type { Journal } from '#shared/journal.ts';
+import { openDatabase, transaction } from '#shared/sqlite.ts';
+import type { Database } from '#shared/sqlite.ts';
+import { ledgerSchema } from './receive/ledger.ts';
+import { spoolSchema } from './send/spool-schema.ts';
+
+const metaSchema = 'CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT';
+
+export type State = {
+  readonly folder: string;
+  readonly db: Database;
+  readonly journal: Journal;
+  /** Names this agent in trace headers; random, says nothing about the site. */
+  readonly traceId: string;
+  readonly close: () => void;
+};
+
+/** Opens or creates the folder. Throws UserError when another process uses it or it cannot be written. */
+export function openState(folder: string): State {
+  const lock = lockFolder(folder);
+  try {
+    const db = openDatabase({
+      path: join(folder, 'agent.db'),
+      schema: [[metaSchema, journalSchema, ledgerSchema, spoolSchema].join(';\n')],
+    });
+    return {
+      folder,
+      db,
+      journal: createJournal(db),
+      traceId: readTraceId(db),
+      close() {
+        db.close();
+        lock.close();
+      },
+    };
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+}
+
+function readTraceId(db: Database): string {
+  return transaction(db, () => {
+    const known = db.prepare("SELECT value FROM meta WHERE key = 'trace-id'").get()?.['value'];
+    if (typeof known === 'string') return known;
+    const fresh = randomBytes(12).toString('hex');
+    db.prepare("INSERT INTO meta (key, value) VALUES ('trace-id', ?)").run(fresh);
+    return fresh;
+  });
+}
