@@ -1,5 +1,5 @@
 // The one place that says what a reply means for a mail.
-import { ConversationError } from './conversation-error.ts';
+import type { ConversationError } from './conversation-error.ts';
 import type { Phase } from './conversation-error.ts';
 import type { Reply } from './reply.ts';
 
