@@ -1,0 +1,121 @@
+// Carries the bytes of one mail over the channel: as a stream, in blocks, at the pace the server reads. The last block
+// carries the end of the mail and is held back until `beforeDot` is done.
+import { Readable } from 'node:stream';
+import type { Channel } from './channel.ts';
+import { createChunkEncoder, createDataEncoder } from './data.ts';
+import type { DataEncoder } from './data.ts';
+import type { Mail } from './mail.ts';
+import { isDone } from './session.ts';
+import type { Progress, Session } from './session.ts';
+import type { Reply } from './reply.ts';
+
+const blockBytes = 65_536;
+
+export type Transfer = {
+  /** The server's refusal before the end of the mail; the rest was not sent. */
+  readonly refusal: Reply | undefined;
+  readonly bareLineEnds: number;
+};
+
+/**
+ * `finalAnswers`: replies that the end of the mail asks for; they are left to the caller to read. With `BDAT` (RFC 3030)
+ * bytes are counted instead of framed by a dot.
+ */
+export async function transfer(
+  session: Session,
+  mail: Mail,
+  options: { readonly bodyCommand: 'DATA' | 'BDAT'; readonly finalAnswers: number },
+  progress: Progress,
+): Promise<Transfer> {
+  const { channel } = session;
+  const data = options.bodyCommand === 'DATA';
+  const encoder = data ? createDataEncoder(mail) : createChunkEncoder();
+  // Expected from the first block on: a server that refuses a mail half-way answers before its end.
+  let answers = data ? options.finalAnswers : 1;
+  progress.phase = 'body';
+  for await (const block of readBlocks(channel, mail, encoder)) {
+    if (block.last) await channel.until(Promise.resolve(mail.beforeDot?.()));
+    const refusal = data ? await earlyAnswer(session) : undefined;
+    if (refusal !== undefined) return { refusal, bareLineEnds: encoder.bareLineEnds() };
+    const trouble = channel.failure();
+    if (trouble !== undefined) throw trouble;
+    if (block.last) progress.phase = 'after-dot';
+    if (data) {
+      await writeBlock(session, block.bytes, answers);
+      answers = 0;
+      continue;
+    }
+    const command = 'BDAT ' + block.bytes.length + (block.last ? ' LAST\r\n' : '\r\n');
+    const bytes = Buffer.concat([Buffer.from(command), block.bytes]);
+    await writeBlock(session, bytes, block.last ? options.finalAnswers : 1);
+    if (block.last) continue;
+    const reply = await channel.reply(session.timeouts.commandMs);
+    if (!isDone(reply)) return { refusal: reply, bareLineEnds: 0 };
+  }
+  return { refusal: undefined, bareLineEnds: encoder.bareLineEnds() };
+}
+
+async function earlyAnswer(session: Session): Promise<Reply | undefined> {
+  return session.channel.answered() ? session.channel.reply(session.timeouts.commandMs) : undefined;
+}
+
+/** A server that answers and closes breaks our write; its answer counts more. */
+async function writeBlock(session: Session, bytes: Uint8Array, answers: number): Promise<void> {
+  try {
+    await session.channel.write(bytes, answers, session.timeouts.writeMs);
+  } catch (error) {
+    if (!session.channel.answered()) throw error;
+  }
+}
+
+async function* readBlocks(
+  channel: Channel,
+  mail: Mail,
+  encoder: DataEncoder,
+): AsyncGenerator<{ readonly bytes: Uint8Array; readonly last: boolean }> {
+  let pieces = encoder.push(mail.head);
+  let size = lengthOf(pieces);
+  let total = 0;
+  for await (const chunk of readSource(channel, mail)) {
+    total += chunk.length;
+    for (let start = 0; start < chunk.length; start += blockBytes) {
+      for (const piece of encoder.push(chunk.subarray(start, start + blockBytes))) {
+        pieces.push(piece);
+        size += piece.length;
+      }
+      if (size < blockBytes) continue;
+      yield { bytes: Buffer.concat(pieces), last: false };
+      pieces = [];
+      size = 0;
+    }
+  }
+  if (total !== mail.body.sizeBytes) {
+    const state = 'its body ended after ' + total + ' bytes';
+    throw new Error('Cannot send a mail: ' + state + ', expected ' + mail.body.sizeBytes + ' bytes');
+  }
+  pieces.push(encoder.end());
+  yield { bytes: Buffer.concat(pieces), last: true };
+}
+
+/** Not a plain `for await` over the source: a source that never gives anything must not outlive the channel. */
+async function* readSource(channel: Channel, mail: Mail): AsyncGenerator<Uint8Array> {
+  const source = mail.body.open();
+  const iterator: AsyncIterator<unknown> | Iterator<unknown> =
+    Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  try {
+    for (;;) {
+      const step = await channel.until(Promise.resolve(iterator.next()));
+      if (step.done === true) return;
+      if (!(step.value instanceof Uint8Array)) throw new TypeError('Cannot send a mail: its body gave no bytes');
+      yield step.value;
+    }
+  } finally {
+    // Not awaited: an iterator answers return() only after the next() that it may never answer.
+    if (source instanceof Readable) source.destroy();
+    else void Promise.resolve(iterator.return?.()).catch(() => {});
+  }
+}
+
+function lengthOf(pieces: readonly Uint8Array[]): number {
+  return pieces.reduce((sum, piece) => sum + piece.length, 0);
+}
