@@ -63,7 +63,8 @@ type Member = {
   heardAt: number;
   heard: boolean;
   connection: string;
-  connected: boolean;
+  /** Undefined until this process has been told. */
+  connected: boolean | undefined;
 };
 
 const maxReadings = 2_000;
@@ -178,7 +179,7 @@ function createMember(rowId: number, origin: Origin, now: number): Member {
     heardAt: now,
     heard: false,
     connection: '',
-    connected: false,
+    connected: undefined,
   };
 }
 
@@ -268,7 +269,7 @@ function stateOf(
   silentMs: number,
   limits: { readonly staleSeconds: number; readonly offlineSeconds: number },
 ): AgentState {
-  if (!member.connected && member.heard) return 'offline';
+  if (member.connected === false) return 'offline';
   if (silentMs >= limits.offlineSeconds * 1_000) return 'offline';
   // After a restart of the collector nobody has been heard yet: that is no news, not bad news.
   return member.heard && silentMs < limits.staleSeconds * 1_000 ? 'online' : 'stale';

@@ -1,0 +1,147 @@
+// InfluxDB 1.x through the `influx` package. A point is keyed by (measurement, tags, time), so writing it again changes
+// nothing. Traps of the package: times are always milliseconds with precision ms; a 4xx is the points' fault and is narrowed
+// down to the bad ones, never tried again blindly; anything else is the server's fault and throws, so that the batch is kept.
+import { InfluxDB, escape } from 'influx';
+import type { IPoint } from 'influx';
+import type { Clock } from '#shared/clock.ts';
+import { describe } from '#shared/failure.ts';
+import type { Log } from '#shared/log.ts';
+import type { Point } from '#shared/meter.ts';
+import { metrics } from '#shared/metrics.ts';
+import type { InfluxStoreConfig } from '../config.ts';
+import type { Origin, Series, SeriesQuery, Store } from './store.ts';
+
+const requestTimeoutMs = 15_000;
+
+export function openInfluxStore(options: {
+  readonly config: InfluxStoreConfig;
+  readonly password?: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}): Store {
+  const { config, log } = options;
+  const { host, port, protocol, database } = config;
+  const place = protocol + '://' + host + ':' + port + ', database ' + database;
+  const influx = new InfluxDB({
+    host,
+    port,
+    protocol,
+    database,
+    ...(config.user === undefined ? {} : { username: config.user, password: options.password ?? '' }),
+    // maxRetries counts hosts to fail over to; there is one, and the caller is the layer that retries.
+    pool: { requestTimeout: requestTimeoutMs, maxRetries: 0, backoff: noBackoff() },
+  });
+  let problem: string | undefined;
+
+  async function attempt(points: readonly IPoint[]): Promise<void> {
+    try {
+      await influx.writePoints([...points], { precision: 'ms' });
+    } catch (error) {
+      if (statusOf(error) !== 404) throw error;
+      // "database not found": made here, so that a new server needs no preparation.
+      log.info({ database }, 'the database does not exist yet and is created');
+      await influx.createDatabase(database);
+      await influx.writePoints([...points], { precision: 'ms' });
+    }
+  }
+
+  /** Writes what can be written and gives the number of points that the database refuses for what they are. */
+  async function writeAll(points: readonly IPoint[]): Promise<number> {
+    try {
+      await attempt(points);
+      return 0;
+    } catch (error) {
+      const status = statusOf(error);
+      if (status !== 400 && status !== 413) throw error;
+      const [only] = points;
+      if (only !== undefined && points.length === 1) {
+        log.warn(
+          { measurement: only.measurement, error: describe(error).slice(0, 300) },
+          'the database refuses a point',
+        );
+        return 1;
+      }
+      // A partial write has stored the good ones already; storing them again changes nothing.
+      const half = Math.ceil(points.length / 2);
+      return (await writeAll(points.slice(0, half))) + (await writeAll(points.slice(half)));
+    }
+  }
+
+  return {
+    async write(origin, points) {
+      if (points.length === 0) return { refused: 0 };
+      try {
+        const refused = await writeAll(points.map((point) => toInflux(origin, point)));
+        problem = undefined;
+        return { refused };
+      } catch (error) {
+        problem =
+          'Cannot write to ' + place + ': ' + describe(error).slice(0, 300) + ', expected InfluxDB 1.x to take points';
+        throw new Error(problem, { cause: error });
+      }
+    },
+    async query(query) {
+      const answer: unknown = await influx.queryRaw(toInfluxQl(query), { precision: 'ms' });
+      return readSeries(answer);
+    },
+    problem: () => problem,
+    close: () => Promise.resolve(),
+  };
+}
+
+/** The pool keeps a host out of use for a while after a failure; with one host that only adds failures of its own. */
+function noBackoff() {
+  const none = { getDelay: () => 0, next: () => none, reset: () => none };
+  return none;
+}
+
+function toInflux(origin: Origin, point: Point): IPoint {
+  const fields: Record<string, number | string> = {};
+  const specs: Readonly<Record<string, unknown>> = metrics[point.name].fields;
+  // Only what the catalogue knows: the first type of a field that reaches a database is its type for ever.
+  for (const [field, value] of Object.entries(point.fields)) if (field in specs) fields[field] = value;
+  return {
+    measurement: point.name,
+    tags: { tenant: origin.tenant, agent: origin.agent, ...point.tags },
+    fields,
+    timestamp: new Date(point.at),
+  };
+}
+
+const functions = { sum: 'SUM', last: 'LAST', max: 'MAX', mean: 'MEAN' } as const;
+
+function toInfluxQl(query: SeriesQuery): string {
+  const quoted = (name: string): string => '"' + escape.quoted(name).slice(1, -1) + '"';
+  return [
+    `SELECT ${functions[query.aggregate]}(${quoted(query.field)}) FROM ${quoted(query.metric)}`,
+    `WHERE "tenant" = ${escape.stringLit(query.tenant)} AND "agent" = ${escape.stringLit(query.agent)}`,
+    `AND time >= ${query.from}ms AND time < ${query.to}ms`,
+    // The offset lets the steps begin at `from`; without it they begin at 1970.
+    `GROUP BY time(${query.stepMs}ms, ${query.from % query.stepMs}ms), * fill(none)`,
+  ].join(' ');
+}
+
+function readSeries(answer: unknown): readonly Series[] {
+  const found = (
+    answer as { readonly results?: readonly { readonly error?: string; readonly series?: readonly RawSeries[] }[] }
+  ).results?.[0]; // InfluxDB's documented shape
+  if (found?.error !== undefined) throw new Error('Cannot query InfluxDB: ' + found.error);
+  return (found?.series ?? []).map((series) => {
+    const { tenant: _tenant, agent: _agent, ...tags } = series.tags ?? {};
+    const values = series.values.flatMap(([at, value]) => (typeof value === 'number' ? [[at, value] as const] : []));
+    return { tags, values };
+  });
+}
+type RawSeries = {
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly values: readonly (readonly [number, unknown])[];
+};
+
+/** HTTP status of an error of the package, if the server answered. */
+function statusOf(error: unknown): number | undefined {
+  if (typeof error !== 'object' || error === null || !('res' in error)) return undefined;
+  const { res } = error;
+  return typeof res === 'object' && res !== null && 'statusCode' in res && typeof res.statusCode === 'number'
+    ? res.statusCode
+    : undefined;
+}
