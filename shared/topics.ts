@@ -19,6 +19,11 @@ export function topicOf(address: Address, leaf: Leaf): string {
   return [prefix, address.tenant, address.agent, leaf].join('/');
 }
 
+/** Client id of an agent: one at a time, so that a second agent with the same identity is seen by the broker. */
+export function clientIdOf(address: Address): string {
+  return 'mailferry-' + address.tenant + '-' + address.agent;
+}
+
 /** Subscription for one leaf of every agent. */
 export function filterOf(leaf: Leaf): string {
   return [prefix, '+', '+', leaf].join('/');

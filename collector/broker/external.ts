@@ -1,0 +1,119 @@
+// An external MQTT broker: the collector is one of its clients. Clean session and no queue of the client library: what is
+// not acknowledged by us is sent again by the agents.
+import { randomBytes } from 'node:crypto';
+import { connect } from 'mqtt';
+import type { MqttClient } from 'mqtt';
+import { createBackoff } from '#shared/backoff.ts';
+import type { Clock } from '#shared/clock.ts';
+import { describe } from '#shared/failure.ts';
+import type { Log } from '#shared/log.ts';
+import { filterOf, parseTopic, topicOf } from '#shared/topics.ts';
+import type { ExternalBrokerConfig } from '../config.ts';
+import type { Ingest } from '../ingest/ingest.ts';
+import type { Broker } from './embedded.ts';
+
+const connectTimeoutMs = 10_000;
+const stableMs = 60_000;
+
+export function createExternalBroker(options: {
+  readonly config: ExternalBrokerConfig;
+  readonly password?: string;
+  readonly ca?: string;
+  readonly ingest: Ingest;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+}): Broker {
+  const { config, ingest, clock, random, log } = options;
+  const stopping = new AbortController();
+  const backoff = createBackoff({ firstMs: 1_000, maxMs: 30_000, random, floor: 0.2 });
+  let client: MqttClient | undefined;
+  let problem: string | undefined = 'not connected yet';
+  let running: Promise<void> | undefined;
+
+  function open(): MqttClient {
+    return connect(config.url, {
+      protocolVersion: 4,
+      clientId: 'mailferry-collector-' + randomBytes(4).toString('hex'),
+      clean: true,
+      reconnectPeriod: 0,
+      connectTimeout: connectTimeoutMs,
+      keepalive: 30,
+      queueQoSZero: false,
+      resubscribe: false,
+      ...(config.user === undefined ? {} : { username: config.user }),
+      ...(options.password === undefined ? {} : { password: options.password }),
+      ...(options.ca === undefined ? {} : { ca: options.ca }),
+    });
+  }
+
+  /** One connection, from its start to its end; resolves with why it ended. */
+  function session(): Promise<string> {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const current = open();
+    client = current;
+    let reason = 'the broker closed the connection';
+    current.on('connect', () => {
+      current.subscribe([filterOf('status'), filterOf('up')], { qos: 1 }, (error, granted) => {
+        const refused = granted?.some(({ qos }) => qos === 128) === true;
+        if (error || refused) {
+          reason = refused ? 'the broker refuses the subscription' : describe(error);
+          current.end(true);
+          return;
+        }
+        if (problem !== undefined) log.info({ url: config.url }, 'connected to the broker');
+        problem = undefined;
+      });
+    });
+    current.on('message', (topic, payload) => {
+      const parsed = parseTopic(topic);
+      if (parsed !== undefined) ingest.receive({ tenant: parsed.tenant, agent: parsed.agent }, parsed.leaf, payload);
+    });
+    current.on('error', (error) => {
+      reason = describe(error);
+      current.end(true);
+    });
+    current.on('close', () => {
+      current.end(true);
+      resolve(reason);
+    });
+    current.on('end', () => resolve(reason)); // a client that is ended before it was connected never says close
+    return promise;
+  }
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      const since = clock.monotonic();
+      const reason = await session();
+      if (stopping.signal.aborted) return;
+      const text =
+        'Cannot reach the broker ' +
+        config.url +
+        ': ' +
+        reason +
+        ', expected an MQTT broker that takes this user; check option broker';
+      if (problem !== text) log.error(text);
+      problem = text;
+      if (clock.monotonic() - since > stableMs) backoff.reset();
+      await clock.sleep(backoff.next(), stopping.signal);
+    }
+  }
+
+  return {
+    start() {
+      ingest.onAck((origin, payload) => {
+        // Not connected: the agent asks again by sending the batch again.
+        if (client?.connected === true) client.publish(topicOf(origin, 'ack'), payload, { qos: 1 }, () => {});
+      });
+      running = run();
+      return Promise.resolve();
+    },
+    async stop() {
+      stopping.abort();
+      const current = client;
+      if (current !== undefined) await new Promise<void>((resolve) => current.end(true, {}, () => resolve()));
+      await running;
+    },
+    problem: () => problem,
+  };
+}
