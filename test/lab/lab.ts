@@ -10,6 +10,8 @@ import { startChild } from './child.ts';
 import type { Child, ChildOptions } from './child.ts';
 import { createDovecot } from './dovecot.ts';
 import type { Dovecot } from './dovecot.ts';
+import { createPostfix } from './postfix.ts';
+import type { Postfix, PostfixOptions } from './postfix.ts';
 import { createPortFinder } from './port.ts';
 import { startProxy } from './proxy.ts';
 import type { Proxy } from './proxy.ts';
@@ -31,6 +33,7 @@ export type Lab = {
   /** A process of the test's own, stopped with the lab. `logFile` is NAME.log in the lab's folder when not given. */
   readonly run: (options: Omit<ChildOptions, 'logFile'> & { readonly logFile?: string }) => Promise<Child>;
   readonly dovecot: (options: { readonly users: Users; readonly extra?: string }) => Promise<Dovecot>;
+  readonly postfix: (options: PostfixOptions) => Promise<Postfix>;
   readonly proxy: (options: { readonly to: { readonly host: string; readonly port: number } }) => Promise<Proxy>;
   readonly scriptedPop3: (options: ScriptedPop3Options) => Promise<ScriptedPop3>;
   readonly scriptedSmtp: (options: ScriptedSmtpOptions) => Promise<ScriptedSmtp>;
@@ -92,6 +95,10 @@ export function createLab(owner: Owner): Lab {
           certificate: await certificate(),
           freePort,
         }),
+      ),
+    postfix: async (options) =>
+      started(
+        await createPostfix({ ...options, folder: await folder('postfix'), certificate: await certificate(), freePort }),
       ),
     proxy: async (options) => closing(await startProxy(options)),
     scriptedPop3: async (options) => closing(await startScriptedPop3(options)),

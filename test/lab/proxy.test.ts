@@ -115,7 +115,9 @@ test('rechunk() cuts what the server says into the given pieces', async (t) => {
   const { socket, seen } = client();
   await once(socket, 'end');
   assert.equal(seen.bytes.toString(), '0123456789');
-  assert.deepEqual(seen.chunks, [1, 3, 1, 3, 1, 1]);
+  // On a busy machine the kernel may join two pieces; it never cuts them elsewhere.
+  const ends = seen.chunks.map((_, index) => seen.chunks.slice(0, index + 1).reduce((sum, length) => sum + length, 0));
+  assert.ok(ends.length >= 3 && ends.every((end) => [1, 4, 5, 8, 9, 10].includes(end)), ends.join(' '));
 });
 
 test('swallow() loses bytes without closing', async (t) => {
