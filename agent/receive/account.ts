@@ -1,0 +1,160 @@
+// The life of one account: a round, a pause, the next round; longer pauses in trouble; never two sessions at once.
+import { createBackoff } from '#shared/backoff.ts';
+import type { Backoff } from '#shared/backoff.ts';
+import { describe } from '#shared/failure.ts';
+import type { Meter } from '#shared/meter.ts';
+import type { TroubleKind } from './problem.ts';
+import { maxRefusedInRow, runRound } from './round.ts';
+import type { Memory, RoundDeps, RoundResult } from './round.ts';
+
+export type AccountStatus = {
+  readonly id: string;
+  /** The last round brought everything that could be had. */
+  readonly up: boolean;
+  /** Why not; empty when well. */
+  readonly problem: string;
+  readonly backlog: number;
+  readonly kept: number;
+  /** Wall clock, milliseconds since 1970; 0 when there was none yet. */
+  readonly lastRoundAt: number;
+  readonly nextRoundAt: number;
+  /** Waits for a restart or for fetchNow(). */
+  readonly paused: boolean;
+};
+export type Account = {
+  readonly run: (signal: AbortSignal) => Promise<void>;
+  /** One round that begins after this call, whatever the pause; resolves when it is over, or at once when stopped. */
+  readonly fetchNow: () => Promise<AccountStatus>;
+  readonly status: () => AccountStatus;
+};
+
+/** Longest pause in trouble. Wrong passwords are tried rarely: providers lock out addresses that guess. */
+const maxPauseMs: Readonly<Record<TroubleKind, number>> = { login: 3_600_000, session: 300_000, local: 60_000 };
+const firstLoginPauseMs = 60_000;
+/** After the stop, mails that are on their way to the local server may finish for so long. */
+const graceMs = 2_500;
+const pausedMs = 86_400_000;
+
+export function createAccount(deps: RoundDeps & { readonly meter: Meter; readonly random: () => number }): Account {
+  const { account, clock, log, meter, random } = deps;
+  const intervalMs = account.intervalSeconds * 1_000;
+  const memory: Memory = { retries: new Map(), owed: new Map(), refusedInRow: 0, lastRefusal: '' };
+  const requests: (() => void)[] = [];
+  let running = false;
+  let wake: AbortController | undefined;
+  let backoff: { readonly kind: TroubleKind; readonly waits: Backoff } | undefined;
+  let status: AccountStatus = {
+    id: account.id,
+    up: false,
+    problem: 'not fetched yet',
+    backlog: 0,
+    kept: 0,
+    lastRoundAt: 0,
+    nextRoundAt: 0,
+    paused: false,
+  };
+
+  async function round(signal: AbortSignal, impatient: boolean): Promise<RoundResult> {
+    const handOverEnd = new AbortController();
+    let grace: NodeJS.Timeout | undefined;
+    const onAbort = (): void => void (grace = setTimeout(() => handOverEnd.abort(), graceMs));
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      return await runRound(deps, { memory, impatient, signal, handOverSignal: handOverEnd.signal });
+    } catch (error) {
+      const trouble = { kind: 'session', problem: account.id + ': ' + describe(error) } as const;
+      return { trouble, waiting: '', counts: undefined, more: false, loginDelaySeconds: 0 };
+    } finally {
+      clearTimeout(grace);
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  function note(result: RoundResult, seconds: number): void {
+    const paused = memory.refusedInRow >= maxRefusedInRow;
+    const problem = paused ? pausedProblem(account.id, memory) : (result.trouble?.problem ?? result.waiting);
+    if (problem !== status.problem) {
+      if (problem === '') log.info({ account: account.id }, 'account is well');
+      else log.warn({ account: account.id, problem }, 'account has trouble');
+    }
+    const { backlog, kept } = result.counts ?? status;
+    status = { ...status, up: problem === '', problem, backlog, kept, lastRoundAt: clock.now(), paused };
+    meter.say(
+      'account',
+      { account: account.id },
+      { up: status.up ? 1 : 0, backlog, kept, round_seconds: seconds, problem },
+    );
+  }
+
+  function pauseAfter(result: RoundResult): number {
+    if (status.paused) return pausedMs;
+    const { trouble } = result;
+    const loginDelayMs = result.loginDelaySeconds * 1_000;
+    if (trouble === undefined) {
+      backoff = undefined;
+      if (result.more) return loginDelayMs;
+      // Up to a tenth later, so that many accounts do not keep step.
+      return Math.max(loginDelayMs, intervalMs * (1 + 0.1 * random()));
+    }
+    if (backoff?.kind !== trouble.kind)
+      backoff = { kind: trouble.kind, waits: waitsFor(trouble.kind, intervalMs, random) };
+    return Math.max(loginDelayMs, intervalMs, backoff.waits.next());
+  }
+
+  async function loop(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const asked = requests.splice(0);
+      if (asked.length > 0) {
+        memory.refusedInRow = 0;
+        backoff = undefined;
+      }
+      const startedAt = clock.monotonic();
+      const result = await round(signal, asked.length > 0);
+      if (!signal.aborted) note(result, (clock.monotonic() - startedAt) / 1_000);
+      for (const done of asked) done();
+      const pauseMs = pauseAfter(result);
+      status = { ...status, nextRoundAt: status.paused ? 0 : clock.now() + pauseMs };
+      wake = new AbortController();
+      if (requests.length === 0) await clock.sleep(pauseMs, AbortSignal.any([signal, wake.signal]));
+    }
+  }
+
+  return {
+    async run(signal) {
+      running = true;
+      try {
+        await loop(signal);
+      } finally {
+        running = false;
+        for (const done of requests.splice(0)) done();
+      }
+    },
+    async fetchNow() {
+      if (running) {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        requests.push(resolve);
+        wake?.abort();
+        await promise;
+      }
+      return status;
+    },
+    status: () => status,
+  };
+}
+
+function waitsFor(kind: TroubleKind, intervalMs: number, random: () => number): Backoff {
+  const firstMs = kind === 'login' ? Math.max(firstLoginPauseMs, intervalMs) : intervalMs;
+  return createBackoff({ firstMs, maxMs: Math.max(intervalMs, maxPauseMs[kind]), random, floor: 0.75 });
+}
+
+function pausedProblem(id: string, memory: Memory): string {
+  const said = memory.lastRefusal.split('\n').at(-1) ?? '';
+  return (
+    id +
+    ': paused, the local server refused ' +
+    memory.refusedInRow +
+    ' mails in a row ("' +
+    said.slice(0, 80) +
+    '"); mend it, then fetch or restart'
+  );
+}

@@ -1,0 +1,174 @@
+// One fetched mail on its way to the local server and into the ledger.
+// Promise: what the local server took is recorded in the same turn in which its answer arrives, before anything else is
+// awaited, so a crash doubles at most the mails whose answer was on the way: one an open local session.
+import type { Reached } from '#shared/checkpoint.ts';
+import type { Clock } from '#shared/clock.ts';
+import { describe } from '#shared/failure.ts';
+import type { Log } from '#shared/log.ts';
+import { createPoint } from '#shared/meter.ts';
+import type { Point } from '#shared/meter.ts';
+import type { AccountConfig } from '../config.ts';
+import type { Local, LocalRecipient } from '../local/local.ts';
+import type { FetchedMail } from './body.ts';
+import { readHeader, receivedAt } from './header.ts';
+import type { HeaderLine } from './header.ts';
+import type { Entry, Fetched, Ledger } from './ledger.ts';
+import type { Quarantine } from './quarantine.ts';
+import { envelopeOf } from './recipients.ts';
+
+export type HandOverDeps = {
+  readonly account: AccountConfig;
+  readonly ledger: Ledger;
+  readonly local: Local;
+  readonly quarantine: Quarantine;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly reached: Reached;
+  readonly traceId: string;
+};
+export type HandOver = {
+  readonly entry: Entry;
+  readonly mail: FetchedMail;
+  readonly listedBytes: number | undefined;
+  /** Monotonic, when RETR was asked for. */
+  readonly startedAt: number;
+  readonly today: number;
+  readonly signal: AbortSignal;
+  /** Takes a record that could not be written (disk full): it must be written before anything else is fetched. */
+  readonly owe: (id: number, record: () => void) => void;
+};
+export type Outcome = {
+  /** known: it turned out to be a mail that was dealt with before. */
+  readonly kind: 'handed-over' | 'quarantined' | 'later' | 'known';
+  /** The local server's words, when it did not take the mail. */
+  readonly text: string;
+  readonly entry: Entry;
+};
+
+export async function handOver(deps: HandOverDeps, job: HandOver): Promise<Outcome> {
+  const { account, ledger } = deps;
+  const { mail, today, listedBytes } = job;
+  const entry = job.entry.recheck ? ledger.identify(account.id, job.entry, mail.sha256, today) : job.entry;
+  if (entry.state !== 'seen') return { kind: 'known', text: '', entry };
+  const header = readHeader(mail.head);
+  const { from, recipients } = envelopeOf(header, account.recipients);
+  const before = ledger.recipients(entry.id).filter(({ verdict }) => verdict !== 'later');
+  const missing = recipients.filter((address) => !before.some((known) => known.address === address));
+  const now = missing.length === 0 ? [] : await deliver(deps, job, from, missing);
+  // From here to the record nothing is awaited.
+  const fetched = { sha256: mail.sha256, sizeBytes: mail.body.sizeBytes, listedBytes };
+  const all = [...before, ...now];
+  const open = all.filter(({ verdict }) => verdict === 'later');
+  if (open.length > 0) {
+    if (open.length < now.length) record(job, entry.id, () => ledger.noteVerdicts(entry.id, fetched, now));
+    return { kind: 'later', text: open[0]?.text ?? '', entry };
+  }
+  const refused = all.filter(({ verdict }) => verdict === 'refused');
+  if (refused.length > 0) {
+    await keepRefused(deps, job, { entry, fetched, now, all, from, header });
+    return { kind: 'quarantined', text: refused[0]?.text ?? '', entry: settled(entry, 'quarantined', job) };
+  }
+  const point = pointOf(deps, job, header, 'delivered');
+  record(job, entry.id, () => ledger.settle(entry.id, 'handed-over', { fetched, recipients: now, today, point }));
+  deps.reached('receive.recorded');
+  return { kind: 'handed-over', text: '', entry: settled(entry, 'handed-over', job) };
+}
+
+/** The local server has the mail: a record that fails now must not lead to a second delivery. */
+function record(job: HandOver, id: number, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    job.owe(id, write);
+    throw error;
+  }
+}
+
+async function deliver(
+  deps: HandOverDeps,
+  job: HandOver,
+  from: string,
+  recipients: readonly string[],
+): Promise<readonly LocalRecipient[]> {
+  const { local, log, reached, account } = deps;
+  // Safety rule 5: a mail that comes back to our own listener is known by this line.
+  const head = Buffer.from('X-Mailferry-Trace: in ' + deps.traceId + '\r\n');
+  reached('receive.before-handover');
+  try {
+    const result = await local.deliver({ from, recipients, head, body: job.mail.body, signal: job.signal });
+    if (result.recipients.some(({ verdict }) => verdict === 'delivered')) reached('receive.after-handover');
+    if (result.bareLineEnds > 0)
+      log.info({ account: account.id, count: result.bareLineEnds }, 'bare line ends became CRLF');
+    return result.recipients;
+  } catch (error) {
+    // Whatever this is, the provider still has the mail.
+    log.error({ account: account.id, error: describe(error) }, 'handing over failed');
+    return recipients.map((address) => ({ address, verdict: 'later', text: describe(error) }));
+  }
+}
+
+async function keepRefused(
+  deps: HandOverDeps,
+  job: HandOver,
+  facts: {
+    readonly entry: Entry;
+    readonly fetched: Fetched;
+    readonly now: readonly LocalRecipient[];
+    readonly all: readonly LocalRecipient[];
+    readonly from: string;
+    readonly header: readonly HeaderLine[];
+  },
+): Promise<void> {
+  const { account, ledger, quarantine, clock, log } = deps;
+  const { entry, fetched, now, all, from, header } = facts;
+  // First what some recipients may have got already; the file takes longer.
+  record(job, entry.id, () => ledger.noteVerdicts(entry.id, fetched, now));
+  const name = account.id + '-' + entry.id;
+  await quarantine.keep(name, job.mail, {
+    account: account.id,
+    uidl: entry.uidl,
+    from,
+    recipients: all,
+    at: new Date(clock.now()).toISOString(),
+  });
+  ledger.settle(entry.id, 'quarantined', {
+    fetched,
+    recipients: [],
+    today: job.today,
+    point: pointOf(deps, job, header, 'quarantined'),
+  });
+  log.warn(
+    { account: account.id, file: name + '.eml', replies: all.map(({ text }) => text) },
+    'mail refused by the local server, kept in quarantine',
+  );
+}
+
+function settled(entry: Entry, state: 'handed-over' | 'quarantined', job: HandOver): Entry {
+  return {
+    ...entry,
+    state,
+    settledDay: entry.settledDay ?? job.today,
+    listedBytes: job.listedBytes,
+    sha256: job.mail.sha256,
+  };
+}
+
+const maxDelaySeconds = 366 * 86_400;
+
+function pointOf(deps: HandOverDeps, job: HandOver, header: readonly HeaderLine[], outcome: string): Point {
+  const { clock, account } = deps;
+  const now = clock.now();
+  const at = receivedAt(header);
+  const delay = at === undefined ? NaN : Math.max(0, (now - at) / 1_000);
+  return createPoint(
+    'mail_in',
+    now,
+    { account: account.id, outcome },
+    {
+      count: 1,
+      size_bytes: job.mail.body.sizeBytes,
+      delay_seconds: delay <= maxDelaySeconds ? delay : NaN, // what is no number is left out
+      transfer_seconds: (clock.monotonic() - job.startedAt) / 1_000,
+    },
+  );
+}

@@ -1,0 +1,130 @@
+// What was seen at the provider, handed over, and is gone again: one row per (account, UIDL, occurrence). A UIDL is opaque
+// bytes, written here as latin1. The legal states and what moves a mail between them stand in the README of this room.
+// Promise: when a call returns, what it says is on disk; "handed over" and the point that reports it are one transaction.
+import type { Journal } from '#shared/journal.ts';
+import type { Point } from '#shared/meter.ts';
+import { transaction } from '#shared/sqlite.ts';
+import type { Database } from '#shared/sqlite.ts';
+import type { LocalRecipient } from '../local/local.ts';
+import { createRows, decodeRecipient } from './ledger-rows.ts';
+import type { Entry } from './ledger-rows.ts';
+import { identify, reconcile } from './reconcile.ts';
+import type { Listed } from './reconcile.ts';
+
+export type { Entry, Listed };
+
+export const ledgerSchema = `
+CREATE TABLE received (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  account TEXT NOT NULL,
+  uidl BLOB NOT NULL,
+  occurrence INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('seen', 'handed-over', 'quarantined', 'delete-pending', 'gone')),
+  recheck INTEGER NOT NULL DEFAULT 0,
+  listed_bytes INTEGER,
+  size_bytes INTEGER,
+  sha256 TEXT,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  settled_day INTEGER,
+  gone_day INTEGER,
+  UNIQUE (account, uidl, occurrence)
+) STRICT;
+CREATE TABLE received_recipient (
+  mail INTEGER NOT NULL REFERENCES received (id) ON DELETE CASCADE,
+  address TEXT NOT NULL,
+  verdict TEXT NOT NULL CHECK (verdict IN ('delivered', 'later', 'refused')),
+  reply TEXT NOT NULL,
+  PRIMARY KEY (mail, address)
+) STRICT;
+CREATE TABLE seen_day (ordinal INTEGER PRIMARY KEY AUTOINCREMENT, day INTEGER NOT NULL UNIQUE) STRICT`;
+
+export type Fetched = {
+  readonly sha256: string;
+  readonly sizeBytes: number;
+  readonly listedBytes: number | undefined;
+};
+
+export type Ledger = {
+  /** Notes that the agent sees this calendar day; gives the ordinal of the latest day seen. A clock jump adds one at most. */
+  readonly sawDay: (now: number) => number;
+  /** Brings the rows of an account in line with a listing, gives one entry per listed mail, in order. */
+  readonly reconcile: (
+    account: string,
+    listing: readonly Listed[],
+    complete: boolean,
+    today: number,
+  ) => readonly Entry[];
+  /** For an entry with `recheck`: what is known of the mail with this content, or a fresh entry when nothing is. */
+  readonly identify: (account: string, entry: Entry, sha256: string, today: number) => Entry;
+  readonly recipients: (id: number) => readonly LocalRecipient[];
+  /** What the local server said, without an end of the matter yet. */
+  readonly noteVerdicts: (id: number, fetched: Fetched, recipients: readonly LocalRecipient[]) => void;
+  /** The end of the matter, with the verdicts of this try and the point that reports it; no point for what was reported before. */
+  readonly settle: (
+    id: number,
+    state: 'handed-over' | 'quarantined',
+    facts: {
+      readonly fetched: Fetched;
+      readonly recipients: readonly LocalRecipient[];
+      readonly today: number;
+      readonly point?: Point;
+    },
+  ) => void;
+  readonly failed: (id: number) => void;
+  readonly deletePending: (ids: readonly number[]) => void;
+  readonly gone: (ids: readonly number[], today: number) => void;
+};
+
+export function createLedger(options: { readonly db: Database; readonly journal: Journal }): Ledger {
+  const { db, journal } = options;
+  const rows = createRows(db);
+  const insertDay = db.prepare(
+    'INSERT OR IGNORE INTO seen_day (day) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM seen_day WHERE day = ?)',
+  );
+  const lastDay = db.prepare('SELECT max(ordinal) AS ordinal FROM seen_day');
+  const upsertRecipient = db.prepare(
+    'INSERT INTO received_recipient (mail, address, verdict, reply) VALUES (?, ?, ?, ?) ' +
+      'ON CONFLICT (mail, address) DO UPDATE SET verdict = excluded.verdict, reply = excluded.reply',
+  );
+  const selectRecipients = db.prepare(
+    'SELECT address, verdict, reply FROM received_recipient WHERE mail = ? ORDER BY rowid',
+  );
+  const noteFetched = db.prepare(
+    'UPDATE received SET sha256 = ?, size_bytes = ?, listed_bytes = ?, recheck = 0 WHERE id = ?',
+  );
+  const settleMail = db.prepare(
+    'UPDATE received SET state = ?, settled_day = coalesce(settled_day, ?), attempts = 0 WHERE id = ?',
+  );
+
+  function noteVerdicts(id: number, fetched: Fetched, recipients: readonly LocalRecipient[]): void {
+    transaction(db, () => {
+      noteFetched.run(fetched.sha256, fetched.sizeBytes, fetched.listedBytes ?? null, id);
+      for (const { address, verdict, text } of recipients)
+        upsertRecipient.run(id, address, verdict, text.slice(0, 1_000));
+    });
+  }
+
+  return {
+    sawDay(now) {
+      const day = Math.floor(now / 86_400_000);
+      insertDay.run(day, day);
+      return Number(lastDay.get()?.['ordinal'] ?? 0);
+    },
+    reconcile: (account, listing, complete, today) =>
+      transaction(db, () => reconcile(rows, { account, listing, complete, today })),
+    identify: (account, entry, sha256, today) =>
+      transaction(db, () => identify(rows, { account, entry, sha256, today })),
+    recipients: (id) => selectRecipients.all(id).map(decodeRecipient),
+    noteVerdicts,
+    settle(id, state, facts) {
+      transaction(db, () => {
+        noteVerdicts(id, facts.fetched, facts.recipients);
+        settleMail.run(state, facts.today, id);
+        if (facts.point !== undefined) journal.add(facts.point);
+      });
+    },
+    failed: (id) => rows.failed(id),
+    deletePending: (ids) => transaction(db, () => ids.forEach((id) => rows.setState(id, 'delete-pending'))),
+    gone: (ids, today) => transaction(db, () => ids.forEach((id) => rows.setGone(id, today))),
+  };
+}

@@ -1,0 +1,55 @@
+// What can go wrong in a POP3 session, sorted by what it means for the account. Never holds a secret.
+
+/** RFC 2449 section 8, RFC 3206: what a server may put in front of the text of -ERR. */
+export const responseCodes = ['IN-USE', 'LOGIN-DELAY', 'AUTH', 'SYS/TEMP', 'SYS/PERM'] as const;
+export type ResponseCode = (typeof responseCodes)[number];
+
+export type Pop3Trouble =
+  | 'not-pop3' // what answers there does not greet like a POP3 server
+  | 'no-stls' // TLS is asked for and the server does not offer it
+  | 'refused' // a well-formed -ERR; the session goes on
+  | 'out-of-step' // the answers do not fit the questions any more: nothing of this session can be trusted
+  | 'lost' // the connection broke
+  | 'timeout' // no answer, or no progress
+  | 'stopped'; // we were told to stop
+
+/** Every trouble but `refused` is the end of the session. */
+export class Pop3Error extends Error {
+  override readonly name = 'Pop3Error';
+  readonly trouble: Pop3Trouble;
+  /** The command or step at which it happened, without arguments. */
+  readonly step: string;
+  readonly code: ResponseCode | undefined;
+  constructor(
+    message: string,
+    details: {
+      readonly trouble: Pop3Trouble;
+      readonly step: string;
+      readonly code?: ResponseCode | undefined;
+      readonly cause?: unknown;
+    },
+  ) {
+    super(message, { cause: details.cause });
+    this.trouble = details.trouble;
+    this.step = details.step;
+    this.code = details.code;
+  }
+}
+
+export function codeOfReply(line: string): ResponseCode | undefined {
+  const found = /^-ERR \[([^\]]*)\]/.exec(line)?.[1]?.toUpperCase();
+  return responseCodes.find((code) => found === code || found?.startsWith(code + ' '));
+}
+
+const maxShown = 160;
+
+/** A server's words for an error or a log: one short line; a password that the server repeats is taken out. */
+export function quoteReply(line: string, secrets: readonly string[]): string {
+  let text = line;
+  for (const secret of secrets) {
+    if (secret === '') continue;
+    // The line is latin1, the secret went out as UTF-8.
+    for (const form of [secret, Buffer.from(secret).toString('latin1')]) text = text.replaceAll(form, '***');
+  }
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').slice(0, maxShown);
+}

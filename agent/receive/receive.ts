@@ -1,0 +1,83 @@
+// Mail comes in: fetches the mailboxes at the provider into the local mail server, all accounts at once.
+// Promise: nothing is deleted at the provider before the local server has answered 250, that fact is on disk, and its
+// keeping time is over. How each file keeps its part stands in the README of this room.
+import { join } from 'node:path';
+import type { Reached } from '#shared/checkpoint.ts';
+import type { Clock } from '#shared/clock.ts';
+import { UserError, describe } from '#shared/failure.ts';
+import type { Journal } from '#shared/journal.ts';
+import type { Log } from '#shared/log.ts';
+import type { Meter } from '#shared/meter.ts';
+import type { Database } from '#shared/sqlite.ts';
+import type { AccountConfig } from '../config.ts';
+import type { Local } from '../local/local.ts';
+import type { Endpoint } from '../net/socket.ts';
+import { createAccount } from './account.ts';
+import type { AccountStatus } from './account.ts';
+import { createBodyStore } from './body.ts';
+import { createLedger } from './ledger.ts';
+import { createQuarantine } from './quarantine.ts';
+import type { Pop3Timeouts } from './wire.ts';
+
+export type { AccountStatus };
+export type AccountSetup = { readonly config: AccountConfig; readonly endpoint: Endpoint; readonly password: string };
+export type ReceiveOptions = {
+  readonly accounts: readonly AccountSetup[];
+  readonly db: Database;
+  readonly journal: Journal;
+  readonly local: Local;
+  /** Local sessions: so many mails of an account are handed over at once. */
+  readonly sessions: number;
+  readonly meter: Meter;
+  readonly clock: Clock;
+  /** Even chance in [0, 1). */
+  readonly random: () => number;
+  readonly log: Log;
+  readonly reached: Reached;
+  /** Names this agent in the trace header. */
+  readonly traceId: string;
+  /** Holds incoming/ (temporary) and quarantine/. */
+  readonly folder: string;
+  readonly timeouts?: Partial<Pop3Timeouts>;
+};
+export type Receive = {
+  /** All accounts at once, until aborted. The trouble of one is its status, not an error. */
+  readonly run: (signal: AbortSignal) => Promise<void>;
+  /** A round now, of one account or of all, ending pauses; resolves when they are over. Throws UserError for an unknown account. */
+  readonly fetchNow: (accountId?: string) => Promise<readonly AccountStatus[]>;
+  readonly status: () => readonly AccountStatus[];
+};
+
+export function createReceive(options: ReceiveOptions): Receive {
+  const { log, folder } = options;
+  const bodies = createBodyStore({ folder: join(folder, 'incoming') });
+  const quarantine = createQuarantine({ folder: join(folder, 'quarantine') });
+  const ledger = createLedger({ db: options.db, journal: options.journal });
+  const { local, sessions, meter, clock, random, reached, traceId, timeouts } = options;
+  const rest = timeouts === undefined ? {} : { timeouts };
+  const common = { local, sessions, meter, clock, random, log, reached, traceId, bodies, quarantine, ledger, ...rest };
+  const accounts = options.accounts.map(({ config, endpoint, password }) =>
+    createAccount({ account: config, endpoint, password, ...common }),
+  );
+
+  return {
+    async run(signal) {
+      for (const [name, part] of Object.entries({ incoming: bodies, quarantine })) {
+        await part.prepare().catch((error: unknown) => {
+          // Mails that need the folder will wait; the others still come in.
+          log.error({ folder: name, error: describe(error) }, 'folder cannot be prepared');
+        });
+      }
+      await Promise.all(accounts.map((account) => account.run(signal)));
+    },
+    fetchNow(accountId) {
+      const asked = accounts.filter((account) => accountId === undefined || account.status().id === accountId);
+      if (asked.length === 0 && accountId !== undefined) {
+        const known = accounts.map((account) => account.status().id).join(', ');
+        throw new UserError('Cannot fetch account ' + accountId + ': unknown, expected one of ' + known);
+      }
+      return Promise.all(asked.map((account) => account.fetchNow()));
+    },
+    status: () => accounts.map((account) => account.status()),
+  };
+}
