@@ -1,0 +1,10 @@
+#!/usr/bin/env node
+// `mailferry`: asks the agent on this machine.
+import { runCli } from './program.ts';
+
+process.exitCode = await runCli(process.argv.slice(2), {
+  out: (text) => void process.stdout.write(text),
+  error: (text) => void process.stderr.write(text),
+  folder: process.cwd(),
+  now: () => Date.now(),
+});

@@ -1,0 +1,143 @@
+// What a person reads: short, aligned, without colours. Takes what the agent answered, checked against the schema.
+import { Check } from 'typebox/value';
+import { agentStatusSchema } from '../control/agent-status.ts';
+import type { AgentStatus } from '../control/agent-status.ts';
+import type { CommandName } from '../control/commands.ts';
+import { readFetched, readMail, readMails } from './answers.ts';
+import type { Mail } from './answers.ts';
+import { alignColumns, clean, showDuration, showSize, showTime } from './table.ts';
+
+/** Undefined when the answer does not have the shape that this version knows. */
+export function renderAnswer(command: CommandName, value: unknown, now: number): readonly string[] | undefined {
+  switch (command) {
+    case 'status':
+      return Check(agentStatusSchema, value) ? renderStatus(value, now) : undefined;
+    case 'queue list': {
+      const list = readMails(value);
+      return list === undefined ? undefined : renderQueue(list, now);
+    }
+    case 'queue show': {
+      const mail = readMail(value);
+      return mail === undefined ? undefined : renderMail(mail, now);
+    }
+    case 'fetch': {
+      const fetched = readFetched(value);
+      return fetched === undefined ? undefined : renderAccounts(fetched.accounts, now);
+    }
+  }
+}
+
+function renderStatus(status: AgentStatus, now: number): readonly string[] {
+  const { relay, queue, local, report } = status;
+  const head =
+    status.tenant + '/' + status.agent + '  version ' + status.version + ', up ' + showDuration(status.uptimeSeconds);
+  const facts: (readonly [string, string])[] = [];
+  if (local !== null) facts.push(['local', local.problem === '' ? 'ok' : local.problem]);
+  if (relay !== null) facts.push(['relay ' + relay.id, stateOf(relay.up, relay.problem)]);
+  if (queue !== null) facts.push(['queue', showQueue(queue)]);
+  if (report !== null) facts.push(['report', showReport(report)]);
+  return [
+    clean(head),
+    ...section('', alignColumns(facts)),
+    ...section('', renderAccounts(status.accounts, now)),
+    ...section('', renderBlockLists(status.dnsbl, now)),
+  ];
+}
+
+function section(title: string, lines: readonly string[]): readonly string[] {
+  if (lines.length === 0) return [];
+  return title === '' ? ['', ...lines] : ['', title, ...lines];
+}
+
+function stateOf(up: boolean, problem: string): string {
+  if (problem !== '') return problem;
+  return up ? 'ok' : 'not tried yet';
+}
+
+function showQueue(queue: NonNullable<AgentStatus['queue']>): string {
+  if (queue.depth === 0 && queue.held === 0) return 'empty';
+  const parts = [count(queue.depth, 'mail'), 'oldest ' + showDuration(queue.oldestSeconds)];
+  if (queue.held > 0) parts.push(queue.held + ' held');
+  if (queue.unknown > 0) parts.push(queue.unknown + ' without a known outcome');
+  return parts.join(', ');
+}
+
+function showReport(report: NonNullable<AgentStatus['report']>): string {
+  const parts = [report.connected ? 'connected' : 'not connected'];
+  if (report.batches > 0)
+    parts.push(
+      count(report.batches, 'batch', 'batches') +
+        ' wait (' +
+        showSize(report.bytes) +
+        ', oldest ' +
+        showDuration(report.oldestSeconds) +
+        ')',
+    );
+  if (report.dropped > 0) parts.push(count(report.dropped, 'point') + ' dropped, the outbox was full');
+  return parts.join(', ');
+}
+
+function renderAccounts(accounts: AgentStatus['accounts'], now: number): readonly string[] {
+  if (accounts.length === 0) return [];
+  const rows = accounts.map((account) => [
+    account.id,
+    String(account.backlog),
+    String(account.kept),
+    showTime(account.lastRoundAt, now),
+    account.paused ? ('paused ' + account.problem).trim() : stateOf(account.up, account.problem),
+  ]);
+  return alignColumns([['MAILBOX', 'WAITING', 'KEPT', 'LAST ROUND', 'STATE'], ...rows], [1, 2]);
+}
+
+function renderBlockLists(results: AgentStatus['dnsbl'], now: number): readonly string[] {
+  if (results.length === 0) return [];
+  const rows = results.map((result) => [
+    result.target,
+    result.zone,
+    showTime(result.checkedAt, now),
+    result.state + (result.reason === '' ? '' : ': ' + result.reason),
+  ]);
+  return alignColumns([['ADDRESS OR DOMAIN', 'BLOCK LIST', 'CHECKED', 'STATE'], ...rows]);
+}
+
+function renderQueue(list: { readonly total: number; readonly entries: readonly Mail[] }, now: number) {
+  if (list.total === 0) return ['The queue is empty.'];
+  const rows = list.entries.map((mail) => [
+    mail.id,
+    showDuration((now - mail.acceptedAt) / 1_000),
+    showSize(mail.sizeBytes),
+    mail.sender === '' ? '<>' : mail.sender,
+    count(mail.recipients.length, 'recipient'),
+    mail.state,
+  ]);
+  const lines = alignColumns([['ID', 'AGE', 'SIZE', 'SENDER', 'TO', 'STATE'], ...rows], [2]);
+  const more = list.total - list.entries.length;
+  return more > 0 ? [...lines, 'and ' + more + ' more'] : lines;
+}
+
+function renderMail(mail: Mail, now: number): readonly string[] {
+  const facts = [
+    ['id', mail.id],
+    ['sender', mail.sender === '' ? '<>' : mail.sender],
+    ['accepted', new Date(mail.acceptedAt).toISOString() + ' (' + showTime(mail.acceptedAt, now) + ')'],
+    ['size', showSize(mail.sizeBytes)],
+    ['state', mail.state],
+    ...(mail.problem === '' ? [] : [['problem', mail.problem]]),
+  ];
+  const rows = mail.recipients.map((recipient) => [
+    recipient.address,
+    recipient.state,
+    String(recipient.attempts),
+    recipient.nextAt === 0 ? '-' : showTime(recipient.nextAt, now),
+    recipient.lastReply,
+  ]);
+  return [
+    ...alignColumns(facts),
+    '',
+    ...alignColumns([['RECIPIENT', 'STATE', 'TRIES', 'NEXT TRY', 'LAST REPLY'], ...rows], [2]),
+  ];
+}
+
+function count(number: number, one: string, many: string = one + 's'): string {
+  return number + ' ' + (number === 1 ? one : many);
+}

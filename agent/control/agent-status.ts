@@ -1,0 +1,74 @@
+// What `status` answers, as a schema: the agent fills it, the command line checks it, since the two may be of different
+// versions. Open for more: a newer agent may say more than an older command line knows.
+import { Type } from 'typebox';
+import type { Static, TSchema } from 'typebox';
+
+const orNull = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
+const list = <S extends TSchema>(schema: S) => Type.Immutable(Type.Array(schema));
+
+const account = Type.Object({
+  id: Type.String(),
+  /** The last round succeeded. */
+  up: Type.Boolean(),
+  problem: Type.String(),
+  /** Mails at the provider that were not handed over yet. */
+  backlog: Type.Number(),
+  /** Mails handed over and kept at the provider. */
+  kept: Type.Number(),
+  /** Wall clock, milliseconds since 1970; 0 when never. */
+  lastRoundAt: Type.Number(),
+  nextRoundAt: Type.Number(),
+  paused: Type.Boolean(),
+});
+const blockList = Type.Object({
+  target: Type.String(),
+  zone: Type.String(),
+  state: Type.String(),
+  codes: list(Type.String()),
+  reason: Type.String(),
+  checkedAt: Type.Number(),
+});
+
+export const agentStatusSchema = Type.Object({
+  tenant: Type.String(),
+  agent: Type.String(),
+  version: Type.String(),
+  uptimeSeconds: Type.Number(),
+  accounts: list(account),
+  /** Null: no relay is configured. */
+  relay: orNull(Type.Object({ id: Type.String(), up: Type.Boolean(), problem: Type.String() })),
+  queue: orNull(
+    Type.Object({ depth: Type.Number(), oldestSeconds: Type.Number(), held: Type.Number(), unknown: Type.Number() }),
+  ),
+  dnsbl: list(blockList),
+  /** Null: no collector is configured. `dropped`: points that were dropped because the outbox was full. */
+  report: orNull(
+    Type.Object({
+      connected: Type.Boolean(),
+      batches: Type.Number(),
+      bytes: Type.Number(),
+      oldestSeconds: Type.Number(),
+      dropped: Type.Number(),
+    }),
+  ),
+  /** Null: no local mail server is configured. `problem` is empty when it answers. */
+  local: orNull(Type.Object({ problem: Type.String() })),
+});
+export type AgentStatus = Static<typeof agentStatusSchema>;
+
+/** What a person should look at, one line each; empty when all is well. Decides the exit code of `mailferry status`. */
+export function troublesOf(status: Partial<AgentStatus>): readonly string[] {
+  const { accounts = [], relay = null, queue = null, dnsbl = [], report = null, local = null } = status;
+  const troubles: string[] = [];
+  for (const { id, problem, paused } of accounts) {
+    if (problem !== '') troubles.push('mailbox ' + id + ': ' + problem);
+    else if (paused) troubles.push('mailbox ' + id + ': paused');
+  }
+  if (local !== null && local.problem !== '') troubles.push('local mail server: ' + local.problem);
+  if (relay !== null && relay.problem !== '') troubles.push('relay ' + relay.id + ': ' + relay.problem);
+  if (queue !== null && queue.held > 0) troubles.push('queue: ' + queue.held + ' held, waiting for a person');
+  for (const { target, zone, state, reason } of dnsbl)
+    if (state === 'listed') troubles.push('block list: ' + target + ' is listed at ' + zone + ': ' + reason);
+  if (report !== null && !report.connected) troubles.push('report: not connected to the collector');
+  return troubles;
+}

@@ -1,0 +1,138 @@
+// The one table of commands: names, arguments, help, and whether a command only reads (rule of safety 9: whoever is allowed
+// to read only gets just those). The local socket runs it, the command line and docs/commands.md are made from it.
+import { Type } from 'typebox';
+import type { Static, TObject } from 'typebox';
+import { findProblems, nearest } from '#shared/config-problems.ts';
+import { UserError } from '#shared/failure.ts';
+import { troublesOf } from './agent-status.ts';
+import type { AgentStatus } from './agent-status.ts';
+
+export type { AgentStatus } from './agent-status.ts';
+
+export type CommandSpec = {
+  readonly help: string;
+  /** Changes nothing at the agent. */
+  readonly readOnly: boolean;
+  /** Properties in the order of the command line; each has a `description`. */
+  readonly arguments: TObject;
+  /** After this the caller is told that there is no result yet; the work itself may go on. */
+  readonly timeoutSeconds: number;
+};
+export type Command = CommandSpec & {
+  /** Throws UserError when it cannot be done. The result is JSON. */
+  readonly run: (given: unknown) => Promise<unknown>;
+};
+export type CommandTable = ReadonlyMap<string, Command>;
+
+const closed = { additionalProperties: false } as const;
+const none = Type.Object({}, closed);
+const showArguments = Type.Object(
+  { id: Type.String({ minLength: 1, maxLength: 200, description: 'the id of a mail, as `queue list` shows it' }) },
+  closed,
+);
+const fetchArguments = Type.Object(
+  {
+    account: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 200, description: 'the id of one account; all accounts when absent' }),
+    ),
+  },
+  closed,
+);
+
+export const commandSpecs = {
+  status: {
+    help: 'Shows mailboxes, relay, queue, block lists and the report to the collector.',
+    readOnly: true,
+    arguments: none,
+    timeoutSeconds: 10,
+  },
+  'queue list': {
+    help: 'Lists the mails that wait to be sent, the oldest first.',
+    readOnly: true,
+    arguments: none,
+    timeoutSeconds: 10,
+  },
+  'queue show': {
+    help: 'Shows one mail of the queue with its recipients and the last replies.',
+    readOnly: true,
+    arguments: showArguments,
+    timeoutSeconds: 10,
+  },
+  fetch: {
+    help: 'Fetches mail now instead of at the next round, and tells how it went.',
+    readOnly: false,
+    arguments: fetchArguments,
+    timeoutSeconds: 300,
+  },
+} as const satisfies Readonly<Record<string, CommandSpec>>;
+export type CommandName = keyof typeof commandSpecs;
+
+/** A longer queue is cut in the list; the total is told. */
+const maxListed = 1_000;
+
+/** What the composition root hands in. */
+export type CommandWork = {
+  readonly status: () => AgentStatus;
+  readonly queueList: () => readonly object[];
+  readonly queueShow: (id: string) => object | undefined;
+  /** Resolves with the state of the accounts after their round. */
+  readonly fetch: (account: string | undefined) => Promise<AgentStatus['accounts']>;
+};
+
+export function createCommands(work: CommandWork): CommandTable {
+  const status = async () => {
+    const now = work.status();
+    return { ...now, troubles: troublesOf(now) };
+  };
+  const list = async () => {
+    const entries = work.queueList();
+    return { total: entries.length, entries: entries.slice(0, maxListed) };
+  };
+  const show = async ({ id }: Static<typeof showArguments>) => {
+    const entry = work.queueShow(id);
+    if (entry !== undefined) return entry;
+    throw new UserError('Cannot show mail ' + quote(id) + ': it is not in the queue, expected an id of queue list');
+  };
+  const fetch = async ({ account }: Static<typeof fetchArguments>) => {
+    checkAccount(work.status().accounts, account);
+    const accounts = await work.fetch(account);
+    return { accounts, troubles: troublesOf({ accounts }) };
+  };
+  const table: Readonly<Record<CommandName, Command>> = {
+    status: { ...commandSpecs.status, run: checked('status', none, status) },
+    'queue list': { ...commandSpecs['queue list'], run: checked('queue list', none, list) },
+    'queue show': { ...commandSpecs['queue show'], run: checked('queue show', showArguments, show) },
+    fetch: { ...commandSpecs.fetch, run: checked('fetch', fetchArguments, fetch) },
+  };
+  return new Map(Object.entries(table));
+}
+
+/** Throws UserError naming the argument. */
+export function checkArguments(name: string, schema: TObject, given: unknown): void {
+  const [first] = findProblems(schema, given);
+  if (first === undefined) return;
+  const what = first.path.length === 0 ? 'its arguments' : 'argument ' + first.path.join('.');
+  const expected = Object.keys(schema.properties).length === 0 ? 'no argument' : first.expected;
+  throw new UserError('Cannot run ' + name + ': ' + what + ': found ' + first.found + ', expected ' + expected);
+}
+
+function checked<S extends TObject>(name: string, schema: S, run: (given: Static<S>) => Promise<unknown>) {
+  return async (given: unknown): Promise<unknown> => {
+    checkArguments(name, schema, given);
+    return run(given as Static<S>); // checkArguments() has checked it against this very schema
+  };
+}
+
+function checkAccount(accounts: AgentStatus['accounts'], wanted: string | undefined): void {
+  const ids = accounts.map((account) => account.id);
+  if (ids.length === 0)
+    throw new UserError('Cannot fetch: no account is configured, expected at least one under `accounts`');
+  if (wanted === undefined || ids.includes(wanted)) return;
+  const near = nearest(wanted, ids);
+  const expected = near === undefined ? 'one of ' + ids.join(', ') : near + ' (the nearest known account)';
+  throw new UserError('Cannot fetch account ' + quote(wanted) + ': unknown, expected ' + expected);
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.slice(0, 80));
+}
