@@ -48,16 +48,26 @@ function migrate(db: Database, options: { readonly path: string; readonly schema
   }
 }
 
-/** Runs `work` in one transaction (nested calls join the outer one); rolls back and rethrows when it throws. */
+/**
+ * Runs `work` in one transaction (a nested call is a part of the outer one); undoes it and rethrows when it throws.
+ * A savepoint is a transaction of its own when it is the outermost: Node 22.13 cannot tell whether one is open.
+ */
 export function transaction<T>(db: Database, work: () => T): T {
-  if (db.isTransaction) return work();
-  db.exec('BEGIN IMMEDIATE');
+  db.exec('SAVEPOINT work');
   try {
     const result = work();
-    db.exec('COMMIT');
+    db.exec('RELEASE work');
     return result;
   } catch (error) {
-    if (db.isTransaction) db.exec('ROLLBACK');
+    undo(db);
     throw error;
+  }
+}
+
+function undo(db: Database): void {
+  try {
+    db.exec('ROLLBACK TO work; RELEASE work');
+  } catch {
+    // A full disk makes SQLite roll back everything by itself: then there is no savepoint any more.
   }
 }

@@ -138,7 +138,10 @@ export function openOutbox(options: {
         dropped: Number(meta.text('dropped') ?? 0),
       };
     },
-    close: () => db.close(),
+    close() {
+      if (open) db.close();
+      open = false;
+    },
   };
 }
 

@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { systemClock } from '#shared/clock.ts';
+import { createLog } from '#shared/log.ts';
+import { createPoint } from '#shared/meter.ts';
+import type { Point } from '#shared/meter.ts';
+import { openDatabase } from '#shared/sqlite.ts';
+import { createFleet, fleetSchema } from '../../../collector/fleet/fleet.ts';
+
+const origin = { tenant: 'acme', agent: 'nas-1' };
+
+function setup() {
+  const db = openDatabase({ path: ':memory:', schema: [fleetSchema] });
+  const time = { wall: 1_700_000_000_000, monotonic: 0 };
+  const clock = { ...systemClock, now: () => time.wall, monotonic: () => time.monotonic };
+  const open = () =>
+    createFleet({
+      db,
+      clock,
+      staleSeconds: 60,
+      offlineSeconds: 300,
+      log: createLog({ name: 'test', level: 'silent' }),
+    });
+  const pass = (seconds: number): void => {
+    time.wall += seconds * 1_000;
+    time.monotonic += seconds * 1_000;
+  };
+  return { open, pass, time };
+}
+
+const status = (state: 'online' | 'offline', connection: string) => ({
+  v: 1 as const,
+  state,
+  connection,
+  at: 1,
+  version: '1.2.3',
+});
+const batch = (seq: number, points: readonly Point[] = []) => ({
+  outbox: 'outbox-0001',
+  seq,
+  oldest: 1,
+  at: 1,
+  points,
+});
+const stateOf = (fleet: ReturnType<ReturnType<typeof setup>['open']>) => fleet.view('acme', 'nas-1')?.state;
+
+test('an agent is online, then stale, then offline as it stays silent', () => {
+  const { open, pass } = setup();
+  const fleet = open();
+  fleet.seen(origin, status('online', 'connection-1'));
+  assert.equal(stateOf(fleet), 'online');
+  pass(61);
+  assert.equal(stateOf(fleet), 'stale');
+  fleet.apply(origin, batch(1));
+  assert.equal(stateOf(fleet), 'online');
+  pass(301);
+  assert.equal(stateOf(fleet), 'offline');
+});
+
+test('a wall clock that jumps changes nobody', () => {
+  const { open, time } = setup();
+  const fleet = open();
+  fleet.seen(origin, status('online', 'connection-1'));
+  time.wall += 86_400_000;
+  assert.equal(stateOf(fleet), 'online');
+});
+
+test('a last will ends the connection it belongs to, and no other', () => {
+  const { open } = setup();
+  const fleet = open();
+  fleet.seen(origin, status('online', 'connection-1'));
+  fleet.seen(origin, status('online', 'connection-2'));
+  fleet.seen(origin, status('offline', 'connection-1'));
+  assert.equal(stateOf(fleet), 'online');
+  fleet.seen(origin, status('offline', 'connection-2'));
+  assert.equal(stateOf(fleet), 'offline');
+});
+
+test('after a restart of the collector an agent is stale until it is heard, and its numbers are still there', () => {
+  const { open, pass } = setup();
+  const first = open();
+  first.seen(origin, status('online', 'connection-1'));
+  const mail = createPoint('mail_out', 5, { relay: 'provider', outcome: 'sent' }, { count: 1 });
+  const queue = createPoint('queue', 6, {}, { depth: 4, oldest_seconds: 9 });
+  first.apply(origin, batch(1, [mail, queue]));
+  pass(10);
+  const second = open();
+  const view = second.view('acme', 'nas-1');
+  assert.deepEqual(
+    {
+      state: view?.state,
+      version: view?.version,
+      out: view?.mailOut.count,
+      queue: view?.queue,
+      silentMs: view?.silentMs,
+    },
+    { state: 'stale', version: '1.2.3', out: 1, queue: { count: 4, oldestSeconds: 9 }, silentMs: 0 },
+  );
+  assert.equal(second.lastSeq(origin, 'outbox-0001'), 1);
+});
+
+test('only delivered and sent mails are counted', () => {
+  const { open } = setup();
+  const fleet = open();
+  const points = [
+    createPoint('mail_in', 1, { account: 'info', outcome: 'delivered' }, { count: 1 }),
+    createPoint('mail_in', 2, { account: 'info', outcome: 'quarantined' }, { count: 1 }),
+    createPoint('mail_out', 3, { relay: 'r', outcome: 'failed' }, { count: 1 }),
+  ];
+  fleet.apply(origin, batch(1, points));
+  const view = fleet.view('acme', 'nas-1');
+  assert.deepEqual([view?.mailIn.count, view?.mailOut.count], [1, 0]);
+});
+
+test('late data does not undo the present', () => {
+  const { open } = setup();
+  const fleet = open();
+  fleet.apply(origin, batch(1, [createPoint('queue', 100, {}, { depth: 9 })]));
+  fleet.apply(origin, batch(2, [createPoint('queue', 50, {}, { depth: 1 })]));
+  assert.equal(fleet.view('acme', 'nas-1')?.queue.count, 9);
+});
+
+test('listeners hear of a change until they leave', () => {
+  const { open } = setup();
+  const fleet = open();
+  const heard: string[] = [];
+  const leave = fleet.onChange(({ agent }) => void heard.push(agent));
+  fleet.apply(origin, batch(1));
+  leave();
+  fleet.apply(origin, batch(2));
+  assert.deepEqual(heard, ['nas-1']);
+});

@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { systemClock } from '#shared/clock.ts';
+import { createLog } from '#shared/log.ts';
+import { createPoint } from '#shared/meter.ts';
+import type { Point } from '#shared/meter.ts';
+import { openDatabase } from '#shared/sqlite.ts';
+import { decodeAck, encodeBatch } from '#shared/wire.ts';
+import { createFleet, fleetSchema } from '../../../collector/fleet/fleet.ts';
+import { createIngest, ingestSchema } from '../../../collector/ingest/ingest.ts';
+import type { Store } from '../../../collector/store/store.ts';
+import { waitFor } from '../../lab/wait.ts';
+
+const origin = { tenant: 'acme', agent: 'nas-1' };
+const outbox = 'outbox-0001';
+const log = createLog({ name: 'test', level: 'silent' });
+
+/** A store that keeps every point by its key, as a database does, and fails when told to. */
+function memoryStore(): Store & { readonly points: Map<string, Point>; failing: boolean; writes: number } {
+  const points = new Map<string, Point>();
+  const store = {
+    points,
+    failing: false,
+    writes: 0,
+    write: async (_origin: unknown, written: readonly Point[]) => {
+      store.writes += 1;
+      if (store.failing) throw new Error('the database is away');
+      for (const point of written) points.set(point.name + point.at, point);
+      return { refused: 0 };
+    },
+    query: async () => [],
+    problem: () => undefined,
+    close: async () => {},
+  };
+  return store;
+}
+
+function setup(t: TestContext) {
+  const db = openDatabase({ path: ':memory:', schema: [fleetSchema, ingestSchema] });
+  const store = memoryStore();
+  const clock = { ...systemClock, sleep: () => systemClock.sleep(1) };
+  const acks: number[] = [];
+  const open = () => {
+    const fleet = createFleet({ db, clock, staleSeconds: 60, offlineSeconds: 300, log });
+    const ingest = createIngest({ store, fleet, db, clock, random: () => 0.5, log });
+    ingest.onAck((_origin, payload) => {
+      const ack = decodeAck(Buffer.from(payload));
+      assert.ok(ack.ok);
+      acks.push(ack.value.seq);
+    });
+    return { fleet, ingest };
+  };
+  t.after(() => db.close());
+  return { ...open(), open, store, acks, db };
+}
+
+const mail = (at: number): Point => createPoint('mail_in', at, { account: 'info', outcome: 'delivered' }, { count: 1 });
+const batch = (seq: number, options: { readonly oldest?: number; readonly outbox?: string } = {}): Buffer =>
+  Buffer.from(
+    encodeBatch({ outbox: options.outbox ?? outbox, seq, oldest: options.oldest ?? 1, at: 1, points: [mail(seq)] }),
+  );
+
+const waitForAcks = (acks: readonly number[], count: number) =>
+  waitFor(count + ' acknowledgements', () => acks.length >= count);
+
+test('a batch is stored, counted, then acknowledged', async (t) => {
+  const { ingest, fleet, store, acks } = setup(t);
+  ingest.receive(origin, 'up', batch(1));
+  ingest.receive(origin, 'up', batch(2));
+  await waitForAcks(acks, 2);
+  assert.deepEqual(acks, [1, 2]);
+  assert.equal(store.points.size, 2);
+  assert.equal(fleet.view('acme', 'nas-1')?.mailIn.count, 2);
+});
+
+test('a batch that comes again is acknowledged again and counted once', async (t) => {
+  const { ingest, fleet, acks } = setup(t);
+  for (const seq of [1, 2, 2, 1]) ingest.receive(origin, 'up', batch(seq));
+  await waitForAcks(acks, 4);
+  assert.deepEqual(acks, [1, 2, 2, 2]);
+  assert.equal(fleet.view('acme', 'nas-1')?.mailIn.count, 2);
+  assert.equal(ingest.counts().duplicates, 2);
+});
+
+test('a batch before its turn is not taken: the one before it may have been lost by the broker', async (t) => {
+  const { ingest, fleet, store, acks } = setup(t);
+  for (const seq of [1, 3, 4]) ingest.receive(origin, 'up', batch(seq));
+  await waitForAcks(acks, 3);
+  assert.deepEqual(acks, [1, 1, 1]);
+  assert.equal(store.points.size, 1);
+  for (const seq of [2, 3, 4]) ingest.receive(origin, 'up', batch(seq));
+  await waitForAcks(acks, 6);
+  assert.deepEqual(acks.slice(3), [2, 3, 4]);
+  assert.equal(fleet.view('acme', 'nas-1')?.mailIn.count, 4);
+});
+
+test('what the outbox itself has dropped is not waited for', async (t) => {
+  const { ingest, acks } = setup(t);
+  ingest.receive(origin, 'up', batch(1));
+  ingest.receive(origin, 'up', batch(9, { oldest: 9 }));
+  ingest.receive(origin, 'up', batch(10, { oldest: 9 }));
+  await waitForAcks(acks, 3);
+  assert.deepEqual(acks, [1, 9, 10]);
+});
+
+test('a new life of the outbox begins anew', async (t) => {
+  const { ingest, fleet, acks } = setup(t);
+  ingest.receive(origin, 'up', batch(1));
+  ingest.receive(origin, 'up', batch(1, { outbox: 'outbox-0002' }));
+  await waitForAcks(acks, 2);
+  assert.equal(fleet.view('acme', 'nas-1')?.mailIn.count, 2);
+});
+
+test('while the store is away nothing is acknowledged, and nothing is counted twice when it is back', async (t) => {
+  const { ingest, fleet, store, acks } = setup(t);
+  store.failing = true;
+  for (const seq of [1, 2, 3]) ingest.receive(origin, 'up', batch(seq));
+  await waitFor('a few tries', () => store.writes >= 3);
+  assert.deepEqual(acks, []);
+  assert.match(ingest.problem() ?? '', /the database is away/);
+  store.failing = false;
+  for (const seq of [1, 2, 3]) ingest.receive(origin, 'up', batch(seq));
+  await waitForAcks(acks, 6);
+  assert.equal(fleet.view('acme', 'nas-1')?.mailIn.count, 3);
+  assert.equal(ingest.problem(), undefined);
+});
+
+test('totals and numbers survive a restart', async (t) => {
+  const { ingest, open, acks } = setup(t);
+  for (const seq of [1, 2]) ingest.receive(origin, 'up', batch(seq));
+  await waitForAcks(acks, 2);
+  await ingest.stop();
+  const again = open();
+  for (const seq of [2, 3]) again.ingest.receive(origin, 'up', batch(seq));
+  await waitForAcks(acks, 4);
+  assert.deepEqual(acks, [1, 2, 2, 3]);
+  assert.equal(again.fleet.view('acme', 'nas-1')?.mailIn.count, 3);
+});
+
+const poison: readonly (readonly [what: string, payload: Buffer])[] = [
+  ['no JSON', Buffer.from('\u0000')],
+  ['no points, but a number', Buffer.from(`{"v":1,"outbox":"${outbox}","seq":2,"oldest":1,"at":1,"points":"x"}`)],
+  ['a future version with a number', Buffer.from(`{"v":9,"outbox":"${outbox}","seq":2,"oldest":1,"at":1,"points":[]}`)],
+];
+for (const [what, payload] of poison) {
+  test('a message with ' + what + ' is kept aside and blocks nothing', async (t) => {
+    const { ingest, acks, db } = setup(t);
+    ingest.receive(origin, 'up', batch(1));
+    ingest.receive(origin, 'up', payload);
+    const readable = payload.includes('"seq":2');
+    ingest.receive(origin, 'up', batch(readable ? 3 : 2));
+    await waitForAcks(acks, readable ? 3 : 2);
+    assert.deepEqual(acks, readable ? [1, 2, 3] : [1, 2]);
+    assert.equal(db.prepare('SELECT count(*) AS n FROM dead_letter').get()?.['n'], 1);
+    assert.equal(ingest.counts().deadLetters, 1);
+  });
+}
+
+test('a flood of unreadable messages stays bounded', (t) => {
+  const { ingest, db } = setup(t);
+  for (let n = 0; n < 1_200; n += 1) ingest.receive(origin, 'up', Buffer.from('nonsense ' + n));
+  assert.equal(db.prepare('SELECT count(*) AS n FROM dead_letter').get()?.['n'], 1_000);
+  assert.equal(ingest.counts().deadLetters, 1_200);
+});
