@@ -62,6 +62,8 @@ export function openOutbox(options: {
     'SELECT count(*) AS batches, coalesce(sum(bytes), 0) AS bytes, min(seq) AS oldest, min(at) AS since FROM batch',
   );
 
+  let open = true;
+
   function insertAll(points: readonly Point[]): number {
     const at = clock.now();
     const groups = split(points.map((point) => times.apart(point)));
