@@ -1,0 +1,61 @@
+// The SQL of the index, and how its rows become recipients.
+import type { Database } from '#shared/sqlite.ts';
+import type { Recipient, RecipientState } from './outcome.ts';
+
+type Row = Readonly<Record<string, unknown>>;
+
+export function readRecipient(row: Row): Recipient {
+  return {
+    number: Number(row['number']),
+    address: String(row['address']),
+    state: String(row['state']) as RecipientState, // the table's CHECK lets nothing else in
+    attempts: Number(row['attempts']),
+    unknowns: Number(row['unknowns']),
+    lastReply: String(row['last_reply']),
+  };
+}
+
+export function prepareQueue(db: Database) {
+  const open = "state IN ('queued', 'unknown')";
+  return {
+    mail: db.prepare('SELECT * FROM mail WHERE id = ?'),
+    waiting: db.prepare('SELECT * FROM recipient WHERE mail = ? AND ' + open + ' AND due_ms <= ? ORDER BY number'),
+    anyWaiting: db.prepare('SELECT * FROM recipient WHERE mail = ? AND ' + open + ' ORDER BY number'),
+    interrupted: db.prepare("SELECT * FROM recipient WHERE state = 'sending'"),
+    due: db.prepare(
+      'SELECT mail, MIN(due_ms) AS due FROM recipient WHERE ' +
+        open +
+        ' AND due_ms <= ? GROUP BY mail ORDER BY due LIMIT ?',
+    ),
+    nextDue: db.prepare('SELECT MIN(due_ms) AS due_ms FROM recipient WHERE ' + open),
+    addMail: db.prepare(
+      'INSERT INTO mail (id, sender, user, size_bytes, offset_bytes, accepted_at, accepted_ms, problem) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+    ),
+    addRecipient: db.prepare('INSERT INTO recipient (mail, number, address, state, due_ms) VALUES (?, ?, ?, ?, ?)'),
+    forget: db.prepare('DELETE FROM mail WHERE id = ? AND done = 1'),
+    dot: db.prepare("UPDATE recipient SET state = 'sending' WHERE mail = ? AND number = ?"),
+    recipient: db.prepare(
+      'UPDATE recipient SET state = ?, due_ms = ?, attempts = ?, unknowns = ?, last_reply = ? WHERE mail = ? AND number = ?',
+    ),
+    problem: db.prepare('UPDATE mail SET problem = ? WHERE id = ?'),
+    open: db.prepare(
+      "SELECT (SELECT COUNT(*) FROM recipient WHERE mail = ? AND state NOT IN ('sent', 'failed')) + (SELECT COUNT(*) FROM notice WHERE mail = ? AND kind = 'failed') AS open",
+    ),
+    done: db.prepare('UPDATE mail SET done = 1 WHERE id = ?'),
+    delayed: db.prepare('UPDATE mail SET delayed = 1 WHERE id = ?'),
+    hold: db.prepare("UPDATE recipient SET state = 'held' WHERE mail = ? AND state NOT IN ('sent', 'failed')"),
+    old: db.prepare(
+      'SELECT id FROM mail WHERE done = 0 AND accepted_ms <= ? AND EXISTS (SELECT 1 FROM recipient WHERE mail = mail.id AND ' +
+        open +
+        ')',
+    ),
+    late: db.prepare(
+      'SELECT id FROM mail WHERE done = 0 AND delayed = 0 AND accepted_ms <= ? AND EXISTS (SELECT 1 FROM recipient WHERE mail = mail.id AND ' +
+        open +
+        ')',
+    ),
+    ids: db.prepare('SELECT id, done FROM mail'),
+    addNotice: db.prepare('INSERT INTO notice (mail, kind, report, created_at, due_ms) VALUES (?, ?, ?, ?, ?)'),
+    dropNotices: db.prepare('DELETE FROM notice WHERE mail = ?'),
+  };
+}

@@ -1,0 +1,126 @@
+// Mail goes out: listener -> spool -> runner -> relay, and notices to senders. Starts the parts of this room in the order
+// in which they need each other, and stops them in bounded time.
+import { describe } from '#shared/failure.ts';
+import { createBounce } from './bounce.ts';
+import { createListener } from './listener.ts';
+import type { Listener } from './listener.ts';
+import { createParts, createSendRunner } from './parts.ts';
+import type { Parts, SendOptions } from './parts.ts';
+import type { QueueEntry, QueueSummary, QueueView } from './queue-view.ts';
+import { recover } from './recover.ts';
+import type { Runner } from './runner.ts';
+import { delayedNoticeMs } from './schedule.ts';
+import { transaction } from '#shared/sqlite.ts';
+
+export type { QueueEntry, QueueSummary, SendOptions };
+
+export type Send = {
+  /** Recovers, listens, sends. Throws UserError when it cannot listen as configured. */
+  readonly start: () => Promise<void>;
+  /** Idempotent; takes at most about three seconds. What is cut off is in the queue and known as such. */
+  readonly stop: () => Promise<void>;
+  readonly address: () => { readonly host: string; readonly port: number };
+  readonly queue: QueueView;
+  readonly relay: () => { readonly id: string; readonly up: boolean; readonly problem: string };
+};
+
+const housekeepingMs = 30_000;
+/** Mails on their way in or out may come to their end so long after stop(). */
+const graceMs = 1_500;
+
+type Running = { readonly parts: Parts; readonly listener: Listener; tasks: readonly Promise<void>[] };
+
+export function createSend(options: SendOptions): Send {
+  const { log, submission } = options;
+  const stopping = new AbortController();
+  const aborting = new AbortController();
+  let running: Running | undefined;
+  let stopped: Promise<void> | undefined;
+
+  async function start(): Promise<void> {
+    const parts = createParts(options);
+    const { accept, queue, spool } = parts;
+    const listener = createListener({ ...options, accept, freeBytes: spool.freeBytes });
+    running = { parts, listener, tasks: [] };
+    const { done, ...recovered } = await recover({ db: options.db, queue, spool, log });
+    for (const id of done) parts.onGone(id);
+    await listener.start();
+    running.tasks = startTasks(parts);
+    log.info({ ...listener.address(), ...recovered }, 'submission is open');
+  }
+
+  function startTasks(parts: Parts): readonly Promise<void>[] {
+    const runner = createSendRunner(options, parts);
+    const { bounce } = createSendBounce(parts);
+    const tasks = [
+      runner.run(stopping.signal, aborting.signal),
+      keepHouse(parts, runner),
+      bounce(stopping.signal, aborting.signal),
+    ];
+    for (const task of tasks) {
+      // A broken invariant ends the process, the state on disk is safe by design; while stopping it is only told.
+      task.catch((error: unknown) => {
+        if (!stopping.signal.aborted) throw error;
+        log.error({ error: describe(error) }, 'a part of sending ended with an error');
+      });
+    }
+    return tasks;
+  }
+
+  function createSendBounce(parts: Parts) {
+    const { local } = options;
+    if (local === undefined) return { bounce: () => Promise.resolve() };
+    const { notices: bell, onGone, queue, queueClock, spool, retryPace, hostname } = parts;
+    const { db, clock, random } = options;
+    // The local server is on this machine or next to it: ten minutes are the longest pause.
+    const pace = { firstMs: retryPace.firstMs, maxMs: Math.min(retryPace.maxMs, 600_000) };
+    const relayHost = options.relay.host;
+    const own = { db, clock, random, log, local, bell, onGone, queue, queueClock, spool, pace, hostname, relayHost };
+    return { bounce: createBounce(own).run };
+  }
+
+  /** Saves the queue's clock, gives up what is too old, tells senders that their mail is late. */
+  async function keepHouse(parts: Parts, runner: Runner): Promise<void> {
+    const { queue } = parts;
+    const expireMs = options.relay.expireHours * 3_600_000;
+    const idle = (ids: readonly string[]): readonly string[] => ids.filter((id) => !runner.busy(id));
+    while (!stopping.signal.aborted) {
+      try {
+        transaction(options.db, () => parts.queueClock.save());
+        for (const id of idle(queue.olderThan(expireMs, false))) {
+          queue.expire(id, 'Not sent within ' + options.relay.expireHours + ' hours');
+          log.error({ mail: id }, 'mail expired, it is held');
+        }
+        for (const id of idle(queue.olderThan(delayedNoticeMs, true))) {
+          log.warn({ mail: id, told: queue.tellDelay(id) }, 'mail is late');
+        }
+        parts.notices.ring();
+      } catch (error) {
+        log.error({ error: describe(error) }, 'housekeeping of the queue failed, it is done again later');
+      }
+      await options.clock.sleep(housekeepingMs, stopping.signal);
+    }
+  }
+
+  async function stop(): Promise<void> {
+    stopping.abort();
+    if (running === undefined) return;
+    const late = setTimeout(() => aborting.abort(), graceMs);
+    await Promise.allSettled([running.listener.stop(graceMs), ...running.tasks]);
+    clearTimeout(late);
+    await running.parts.close();
+  }
+
+  const nothing: QueueSummary = { depth: 0, oldestSeconds: 0, held: 0, unknown: 0 };
+  return {
+    start,
+    stop: () => (stopped ??= stop()),
+    address: () => running?.listener.address() ?? { host: submission.host, port: submission.port },
+    queue: {
+      list: () => running?.parts.view.list() ?? [],
+      show: (id) => running?.parts.view.show(id),
+      summary: () => running?.parts.view.summary() ?? nothing,
+    },
+    relay: () => running?.parts.health.status() ?? { id: options.relay.id, up: true, problem: '' },
+  };
+}

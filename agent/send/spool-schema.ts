@@ -1,0 +1,40 @@
+// Tables of the queue's index. The files in `spool/queue` hold mail and envelope; the index holds what became of them.
+// What combinations of file and row are legal stands in README.md.
+
+export const spoolSchema = `
+CREATE TABLE spool (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE mail (
+  id TEXT PRIMARY KEY,
+  sender TEXT NOT NULL,
+  user TEXT NOT NULL,
+  size_bytes INTEGER NOT NULL,
+  offset_bytes INTEGER NOT NULL,
+  accepted_at INTEGER NOT NULL,
+  accepted_ms INTEGER NOT NULL,
+  delayed INTEGER NOT NULL DEFAULT 0,
+  done INTEGER NOT NULL DEFAULT 0,
+  problem TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX mail_age ON mail (accepted_ms) WHERE done = 0;
+CREATE TABLE recipient (
+  mail TEXT NOT NULL REFERENCES mail (id) ON DELETE CASCADE,
+  number INTEGER NOT NULL,
+  address TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('queued', 'sending', 'sent', 'failed', 'held', 'unknown')),
+  due_ms INTEGER NOT NULL,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  unknowns INTEGER NOT NULL DEFAULT 0,
+  last_reply TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (mail, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX recipient_due ON recipient (due_ms, mail) WHERE state IN ('queued', 'unknown');
+CREATE TABLE notice (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  mail TEXT NOT NULL REFERENCES mail (id) ON DELETE CASCADE,
+  kind TEXT NOT NULL CHECK (kind IN ('failed', 'delayed')),
+  report TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  due_ms INTEGER NOT NULL,
+  tries INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX notice_mail ON notice (mail)`;
