@@ -46,10 +46,7 @@ export function reconcile(
 function forgetAbsent(rows: Rows, group: readonly Entry[], present: number, today: number): readonly Entry[] {
   const surplus = group.filter((entry) => entry.occurrence > present && entry.state !== 'gone');
   if (surplus.length === 0) return group;
-  for (const entry of surplus) {
-    if (entry.sha256 === undefined) rows.remove(entry.id);
-    else rows.setGone(entry.id, today);
-  }
+  for (const entry of surplus) leave(rows, entry, today);
   // One of several copies went, and nobody knows which: the content of those that stay must tell.
   return group.filter((entry) => entry.occurrence <= present).map((entry) => rows.doubt(entry));
 }
@@ -70,7 +67,11 @@ export function identify(
     (candidate) => candidate.sha256 === sha256 && (candidate.recheck || candidate.state === 'gone'),
   );
   if (match !== undefined) {
-    if (here !== undefined && here.id !== match.id) swap(rows, here, match);
+    if (here !== undefined && here.id !== match.id) {
+      swap(rows, here, match);
+      // A gone mail's place is beyond the listing, and so is what was here now.
+      if (match.state === 'gone') leave(rows, here, today);
+    }
     return rows.restore(match.id);
   }
   if (here === undefined) return rows.insert(account, entry.uidl, entry.occurrence);
@@ -79,6 +80,12 @@ export function identify(
   rows.move(here.id, Math.max(...group.map((candidate) => candidate.occurrence)) + 1);
   rows.setGone(here.id, today);
   return rows.insert(account, entry.uidl, entry.occurrence);
+}
+
+/** Not listed any more: remembered by its content, if that is known. */
+function leave(rows: Rows, entry: Entry, today: number): void {
+  if (entry.sha256 === undefined) rows.remove(entry.id);
+  else rows.setGone(entry.id, today);
 }
 
 function swap(rows: Rows, a: Entry, b: Entry): void {
