@@ -3,11 +3,12 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
+import { Check } from 'typebox/value';
 import { UserError } from '#shared/failure.ts';
+import { troublesSchema } from '../control/answers.ts';
 import { commandSpecs } from '../control/commands.ts';
 import type { CommandName, CommandSpec } from '../control/commands.ts';
 import { loadAgentConfig } from '../config.ts';
-import { readTroubles } from './answers.ts';
 import { askAgent } from './client.ts';
 import { renderAnswer } from './render.ts';
 import { clean } from './table.ts';
@@ -54,8 +55,8 @@ type Run = (
 function buildProgram(terminal: Terminal, run: Run): Command {
   const program = prepare(new Command(name), terminal)
     .description('Asks the mailferry agent that runs on this machine.')
-    .option('--config FILE', 'the configuration of the agent (default: ' + defaultConfig + ' in this folder)')
-    .option('--socket FILE', 'the socket of the agent, instead of the one its configuration implies');
+    .option('--config <file>', 'the configuration of the agent (default: ' + defaultConfig + ' in this folder)')
+    .option('--socket <file>', 'the socket of the agent, instead of the one its configuration implies');
   const groups = new Map<string, Command>();
   for (const [full, spec] of Object.entries(commandSpecs)) {
     const words = full.split(' ');
@@ -125,7 +126,7 @@ async function runCommand(
 }
 
 function show(command: CommandName, value: unknown, json: boolean, terminal: Terminal): ExitCode {
-  const troubles = readTroubles(value);
+  const troubles = Check(troublesSchema, value) ? value.troubles : [];
   const lines = json ? undefined : renderAnswer(command, value, terminal.now());
   // An agent of another version may answer in a shape that we cannot show; what it says is still shown.
   terminal.out((lines?.join('\n') ?? JSON.stringify(value, undefined, 2)) + '\n');

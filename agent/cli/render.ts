@@ -1,10 +1,8 @@
 // What a person reads: short, aligned, without colours. Takes what the agent answered, checked against the schema.
 import { Check } from 'typebox/value';
-import { agentStatusSchema } from '../control/agent-status.ts';
-import type { AgentStatus } from '../control/agent-status.ts';
+import { agentStatusSchema, fetchedSchema, queueEntrySchema, queueListSchema } from '../control/answers.ts';
+import type { AgentStatus, QueueEntry, QueueList } from '../control/answers.ts';
 import type { CommandName } from '../control/commands.ts';
-import { readFetched, readMail, readMails } from './answers.ts';
-import type { Mail } from './answers.ts';
 import { alignColumns, clean, showDuration, showSize, showTime } from './table.ts';
 
 /** Undefined when the answer does not have the shape that this version knows. */
@@ -12,18 +10,12 @@ export function renderAnswer(command: CommandName, value: unknown, now: number):
   switch (command) {
     case 'status':
       return Check(agentStatusSchema, value) ? renderStatus(value, now) : undefined;
-    case 'queue list': {
-      const list = readMails(value);
-      return list === undefined ? undefined : renderQueue(list, now);
-    }
-    case 'queue show': {
-      const mail = readMail(value);
-      return mail === undefined ? undefined : renderMail(mail, now);
-    }
-    case 'fetch': {
-      const fetched = readFetched(value);
-      return fetched === undefined ? undefined : renderAccounts(fetched.accounts, now);
-    }
+    case 'queue list':
+      return Check(queueListSchema, value) ? renderQueue(value, now) : undefined;
+    case 'queue show':
+      return Check(queueEntrySchema, value) ? renderMail(value, now) : undefined;
+    case 'fetch':
+      return Check(fetchedSchema, value) ? renderAccounts(value.accounts, now) : undefined;
   }
 }
 
@@ -100,42 +92,38 @@ function renderBlockLists(results: AgentStatus['dnsbl'], now: number): readonly 
   return alignColumns([['ADDRESS OR DOMAIN', 'BLOCK LIST', 'CHECKED', 'STATE'], ...rows]);
 }
 
-function renderQueue(list: { readonly total: number; readonly entries: readonly Mail[] }, now: number) {
-  if (list.total === 0) return ['The queue is empty.'];
+function renderQueue(list: QueueList, now: number): readonly string[] {
+  if (list.entries.length === 0) return ['The queue is empty.'];
   const rows = list.entries.map((mail) => [
     mail.id,
     showDuration((now - mail.acceptedAt) / 1_000),
     showSize(mail.sizeBytes),
-    mail.sender === '' ? '<>' : mail.sender,
+    mail.from === '' ? '<>' : mail.from,
     count(mail.recipients.length, 'recipient'),
-    mail.state,
+    mail.nextTryAt === 0 ? '-' : showTime(mail.nextTryAt, now),
+    mail.state + (mail.problem === '' ? '' : ': ' + mail.problem),
   ]);
-  const lines = alignColumns([['ID', 'AGE', 'SIZE', 'SENDER', 'TO', 'STATE'], ...rows], [2]);
+  const lines = alignColumns([['ID', 'AGE', 'SIZE', 'SENDER', 'TO', 'NEXT TRY', 'STATE'], ...rows], [2]);
   const more = list.total - list.entries.length;
   return more > 0 ? [...lines, 'and ' + more + ' more'] : lines;
 }
 
-function renderMail(mail: Mail, now: number): readonly string[] {
+function renderMail(mail: QueueEntry, now: number): readonly string[] {
   const facts = [
     ['id', mail.id],
-    ['sender', mail.sender === '' ? '<>' : mail.sender],
+    ['sender', mail.from === '' ? '<>' : mail.from],
     ['accepted', new Date(mail.acceptedAt).toISOString() + ' (' + showTime(mail.acceptedAt, now) + ')'],
     ['size', showSize(mail.sizeBytes)],
-    ['state', mail.state],
-    ...(mail.problem === '' ? [] : [['problem', mail.problem]]),
+    ['next try', mail.nextTryAt === 0 ? 'none planned' : showTime(mail.nextTryAt, now)],
+    ['state', mail.state + (mail.problem === '' ? '' : ': ' + mail.problem)],
   ];
   const rows = mail.recipients.map((recipient) => [
     recipient.address,
     recipient.state,
     String(recipient.attempts),
-    recipient.nextAt === 0 ? '-' : showTime(recipient.nextAt, now),
     recipient.lastReply,
   ]);
-  return [
-    ...alignColumns(facts),
-    '',
-    ...alignColumns([['RECIPIENT', 'STATE', 'TRIES', 'NEXT TRY', 'LAST REPLY'], ...rows], [2]),
-  ];
+  return [...alignColumns(facts), '', ...alignColumns([['RECIPIENT', 'STATE', 'TRIES', 'LAST REPLY'], ...rows], [2])];
 }
 
 function count(number: number, one: string, many: string = one + 's'): string {

@@ -4,10 +4,10 @@ import { Type } from 'typebox';
 import type { Static, TObject } from 'typebox';
 import { findProblems, nearest } from '#shared/config-problems.ts';
 import { UserError } from '#shared/failure.ts';
-import { troublesOf } from './agent-status.ts';
-import type { AgentStatus } from './agent-status.ts';
+import { troublesOf } from './answers.ts';
+import type { AgentStatus, Fetched, QueueEntry, QueueList } from './answers.ts';
 
-export type { AgentStatus } from './agent-status.ts';
+export type { AgentStatus, QueueEntry } from './answers.ts';
 
 export type CommandSpec = {
   readonly help: string;
@@ -73,10 +73,11 @@ const maxListed = 1_000;
 /** What the composition root hands in. */
 export type CommandWork = {
   readonly status: () => AgentStatus;
-  readonly queueList: () => readonly object[];
-  readonly queueShow: (id: string) => object | undefined;
+  /** The oldest first. */
+  readonly queueList: () => readonly QueueEntry[];
+  readonly queueShow: (id: string) => QueueEntry | undefined;
   /** Resolves with the state of the accounts after their round. */
-  readonly fetch: (account: string | undefined) => Promise<AgentStatus['accounts']>;
+  readonly fetch: (account: string | undefined) => Promise<Fetched['accounts']>;
 };
 
 export function createCommands(work: CommandWork): CommandTable {
@@ -84,9 +85,10 @@ export function createCommands(work: CommandWork): CommandTable {
     const now = work.status();
     return { ...now, troubles: troublesOf(now) };
   };
-  const list = async () => {
+  const list = async (): Promise<QueueList> => {
     const entries = work.queueList();
-    return { total: entries.length, entries: entries.slice(0, maxListed) };
+    const depth = work.status().queue?.depth ?? 0;
+    return { total: Math.max(depth, entries.length), entries: entries.slice(0, maxListed) };
   };
   const show = async ({ id }: Static<typeof showArguments>) => {
     const entry = work.queueShow(id);

@@ -1,5 +1,5 @@
-// What `status` answers, as a schema: the agent fills it, the command line checks it, since the two may be of different
-// versions. Open for more: a newer agent may say more than an older command line knows.
+// What the commands answer, as schemas: the agent fills them, the command line checks them, since the two may be of
+// different versions. Open for more: a newer agent may say more than an older command line knows.
 import { Type } from 'typebox';
 import type { Static, TSchema } from 'typebox';
 
@@ -55,6 +55,38 @@ export const agentStatusSchema = Type.Object({
   local: orNull(Type.Object({ problem: Type.String() })),
 });
 export type AgentStatus = Static<typeof agentStatusSchema>;
+
+/** One mail of the queue. Times are wall clock, milliseconds since 1970. */
+export const queueEntrySchema = Type.Object({
+  id: Type.String(),
+  from: Type.String(),
+  sizeBytes: Type.Number(),
+  acceptedAt: Type.Number(),
+  /** 0 when no try is planned. */
+  nextTryAt: Type.Number(),
+  state: Type.String(),
+  /** Why it is still here; empty when nothing went wrong. */
+  problem: Type.String(),
+  recipients: list(
+    Type.Object({
+      address: Type.String(),
+      state: Type.String(),
+      attempts: Type.Number(),
+      lastReply: Type.String(),
+    }),
+  ),
+});
+export type QueueEntry = Static<typeof queueEntrySchema>;
+
+/** `total` is more than there are entries when the list was cut. */
+export const queueListSchema = Type.Object({ total: Type.Number(), entries: list(queueEntrySchema) });
+export type QueueList = Static<typeof queueListSchema>;
+
+export const fetchedSchema = Type.Object({ accounts: list(account) });
+export type Fetched = Static<typeof fetchedSchema>;
+
+/** In the answer to `status` and `fetch`. */
+export const troublesSchema = Type.Object({ troubles: list(Type.String()) });
 
 /** What a person should look at, one line each; empty when all is well. Decides the exit code of `mailferry status`. */
 export function troublesOf(status: Partial<AgentStatus>): readonly string[] {
