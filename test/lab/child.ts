@@ -27,6 +27,8 @@ export type ChildOptions = {
   readonly cwd?: string;
   /** Added to the test's own environment; undefined removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Runs under these ids, without other groups. */
+  readonly as?: { readonly uid: number; readonly gid: number };
   /** Asked until true; without it the process counts as started at once. */
   readonly ready?: () => boolean | Promise<boolean>;
   readonly startTimeoutMs?: number;
@@ -60,7 +62,9 @@ export async function startChild(options: ChildOptions): Promise<Child> {
 function launch(options: ChildOptions): Child {
   const output = openSync(options.logFile, 'a');
   // setpriv: the kernel ends the child when the test's process dies in whatever way. detached: a process group of its own.
-  const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', options.command, ...options.args], {
+  const { as } = options;
+  const ids = as === undefined ? [] : ['--reuid=' + as.uid, '--regid=' + as.gid, '--clear-groups'];
+  const child = spawn('setpriv', [...ids, '--pdeathsig', 'TERM', '--', options.command, ...options.args], {
     stdio: ['ignore', output, output],
     detached: true,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),

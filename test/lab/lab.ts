@@ -4,17 +4,25 @@ import { chmodSync, mkdtempSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Browser } from 'playwright-core';
 import { createCertificate } from './certificate.ts';
 import type { Certificate } from './certificate.ts';
 import { startChild } from './child.ts';
 import type { Child, ChildOptions } from './child.ts';
+import { launchChromium } from './chromium.ts';
 import { createDovecot } from './dovecot.ts';
 import type { Dovecot } from './dovecot.ts';
 import { createPostfix } from './postfix.ts';
 import type { Postfix, PostfixOptions } from './postfix.ts';
+import { createInfluxdb } from './influxdb.ts';
+import type { Influxdb } from './influxdb.ts';
+import { createMosquitto } from './mosquitto.ts';
+import type { Mosquitto } from './mosquitto.ts';
 import { createPortFinder } from './port.ts';
 import { startProxy } from './proxy.ts';
 import type { Proxy } from './proxy.ts';
+import { createRbldnsd } from './rbldnsd.ts';
+import type { Rbldnsd, RbldnsdOptions } from './rbldnsd.ts';
 import { startScriptedPop3 } from './scripted-pop3.ts';
 import type { ScriptedPop3, ScriptedPop3Options } from './scripted-pop3.ts';
 import { startScriptedSmtp } from './scripted-smtp.ts';
@@ -34,6 +42,10 @@ export type Lab = {
   readonly run: (options: Omit<ChildOptions, 'logFile'> & { readonly logFile?: string }) => Promise<Child>;
   readonly dovecot: (options: { readonly users: Users; readonly extra?: string }) => Promise<Dovecot>;
   readonly postfix: (options: PostfixOptions) => Promise<Postfix>;
+  readonly mosquitto: (options?: { readonly users?: Users; readonly extra?: string }) => Promise<Mosquitto>;
+  readonly influxdb: () => Promise<Influxdb>;
+  readonly rbldnsd: (options: RbldnsdOptions) => Promise<Rbldnsd>;
+  readonly chromium: () => Promise<Browser>;
   readonly proxy: (options: { readonly to: { readonly host: string; readonly port: number } }) => Promise<Proxy>;
   readonly scriptedPop3: (options: ScriptedPop3Options) => Promise<ScriptedPop3>;
   readonly scriptedSmtp: (options: ScriptedSmtpOptions) => Promise<ScriptedSmtp>;
@@ -69,12 +81,12 @@ export function createLab(owner: Owner): Lab {
   };
   /** Killed at the end: nobody reads the files any more, and an orderly stop takes dovecot a second. */
   const started = async <T extends Service>(service: T): Promise<T> => {
-    stops.push(service.crash);
+    stops.push(() => service.crash());
     await service.start();
     return service;
   };
   const closing = <T extends { readonly close: () => Promise<void> }>(server: T): T => {
-    stops.push(server.close);
+    stops.push(() => server.close());
     return server;
   };
 
@@ -98,8 +110,18 @@ export function createLab(owner: Owner): Lab {
       ),
     postfix: async (options) =>
       started(
-        await createPostfix({ ...options, folder: await folder('postfix'), certificate: await certificate(), freePort }),
+        await createPostfix({
+          ...options,
+          folder: await folder('postfix'),
+          certificate: await certificate(),
+          freePort,
+        }),
       ),
+    mosquitto: async (options = {}) =>
+      started(await createMosquitto({ ...options, folder: await folder('mosquitto'), freePort })),
+    influxdb: async () => started(await createInfluxdb({ folder: await folder('influxdb'), freePort })),
+    rbldnsd: async (options) => started(await createRbldnsd({ ...options, folder: await folder('rbldnsd'), freePort })),
+    chromium: async () => closing(await launchChromium()),
     proxy: async (options) => closing(await startProxy(options)),
     scriptedPop3: async (options) => closing(await startScriptedPop3(options)),
     scriptedSmtp: async (options) => closing(await startScriptedSmtp(options)),

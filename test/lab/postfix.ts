@@ -1,7 +1,7 @@
 // A real postfix, as the provider's relay or as the local mail server. Several run at once, each in a folder of its own.
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { chmod, chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Certificate } from './certificate.ts';
@@ -14,7 +14,6 @@ import { mailboxTable, mainConfig, masterConfig, postfixFolders } from './postfi
 import type { PostfixSetup } from './postfix-config.ts';
 import { createService } from './service.ts';
 import type { Service } from './service.ts';
-import { waitFor } from './wait.ts';
 
 export type Postfix = Service & {
   readonly host: string;
@@ -85,7 +84,12 @@ export async function createPostfix(
       const counts = await Promise.all(domains.map((domain) => countMails(maildir(domain))));
       return counts.reduce((sum, count) => sum + count, 0);
     },
-    sent: () => Promise.resolve(log().split('\n').filter((line) => line.includes(' status=sent ')).length),
+    sent: () =>
+      Promise.resolve(
+        log()
+          .split('\n')
+          .filter((line) => line.includes(' status=sent ')).length,
+      ),
     queue: async () => {
       const { stdout } = await promisify(execFile)('postqueue', ['-c', folder, '-j']);
       const lines = stdout.split('\n').filter((line) => line !== '');
@@ -117,9 +121,13 @@ async function prepareFolders(setup: PostfixSetup): Promise<void> {
   for (const name of postfixFolders.root) await make('queue/' + name, 0, 0, 0o755);
   await make('mail', mailOwner.uid, mailOwner.gid, 0o700);
   for (const domain of domains) await makeMaildir(join(folder, 'mail', domain.toLowerCase()));
-  await writeFile(join(folder, 'main.cf'), mainConfig(setup));
-  await writeFile(join(folder, 'master.cf'), masterConfig(setup));
-  await writeFile(join(folder, 'mailboxes'), mailboxTable(setup));
+  const files = { 'main.cf': mainConfig(setup), 'master.cf': masterConfig(setup), mailboxes: mailboxTable(setup) };
+  const past = new Date(Date.now() - 60_000);
+  for (const [name, text] of Object.entries(files)) {
+    await writeFile(join(folder, name), text);
+    // postfix waits with reading until a file has not changed for some seconds.
+    await utimes(join(folder, name), past, past);
+  }
 }
 
 /** A dovecot that does nothing but check the passwords of the submission port. */
@@ -134,15 +142,15 @@ async function prepareAuth(
   return prepareDovecot({ folder, certificate, users, ports: { auth: port }, extra: '' });
 }
 
-async function launch(setup: PostfixSetup): Promise<Child> {
+/** master changes its user back and forth, and with that loses the order to end with the test's process; a shell keeps it. */
+const guard = '"$0" "$@" & master=$!; trap "kill $master" TERM; wait $master; wait $master';
+
+function launch(setup: PostfixSetup): Promise<Child> {
   const { folder, ports } = setup;
-  // A killed master leaves its lock to children that end a moment later.
-  const pidFile = join(folder, 'queue/pid/master.pid');
-  await waitFor('the previous postfix to be gone', () => rm(pidFile, { force: true }).then(() => true));
   return startChild({
     name: 'postfix ' + setup.role,
-    command: '/usr/lib/postfix/sbin/master',
-    args: ['-c', folder, '-d'],
+    command: 'sh',
+    args: ['-c', guard, '/usr/lib/postfix/sbin/master', '-c', folder, '-d'],
     logFile: join(folder, 'master.log'),
     env: { MAIL_CONFIG: folder },
     ready: async () => {
@@ -165,7 +173,8 @@ async function ids(file: string): Promise<(name: string) => number> {
   );
   return (name) => {
     const id = table.get(name);
-    if (id === undefined) throw new Error('Cannot find ' + name + ' in ' + file + ': expected it from the package postfix');
+    if (id === undefined)
+      throw new Error('Cannot find ' + name + ' in ' + file + ': expected it from the package postfix');
     return id;
   };
 }
