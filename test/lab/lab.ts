@@ -23,6 +23,10 @@ import { startProxy } from './proxy.ts';
 import type { Proxy } from './proxy.ts';
 import { createRbldnsd } from './rbldnsd.ts';
 import type { Rbldnsd, RbldnsdOptions } from './rbldnsd.ts';
+import { startScriptedBotApi } from './scripted-bot-api.ts';
+import type { ScriptedBotApi, ScriptedBotApiOptions } from './scripted-bot-api.ts';
+import { startScriptedDns } from './scripted-dns.ts';
+import type { ScriptedDns, ScriptedDnsOptions } from './scripted-dns.ts';
 import { startScriptedPop3 } from './scripted-pop3.ts';
 import type { ScriptedPop3, ScriptedPop3Options } from './scripted-pop3.ts';
 import { startScriptedSmtp } from './scripted-smtp.ts';
@@ -49,6 +53,8 @@ export type Lab = {
   readonly proxy: (options: { readonly to: { readonly host: string; readonly port: number } }) => Promise<Proxy>;
   readonly scriptedPop3: (options: ScriptedPop3Options) => Promise<ScriptedPop3>;
   readonly scriptedSmtp: (options: ScriptedSmtpOptions) => Promise<ScriptedSmtp>;
+  readonly scriptedDns: (options: ScriptedDnsOptions) => Promise<ScriptedDns>;
+  readonly scriptedBotApi: (options?: ScriptedBotApiOptions) => Promise<ScriptedBotApi>;
 };
 
 export function createLab(owner: Owner): Lab {
@@ -125,5 +131,8 @@ export function createLab(owner: Owner): Lab {
     proxy: async (options) => closing(await startProxy(options)),
     scriptedPop3: async (options) => closing(await startScriptedPop3(options)),
     scriptedSmtp: async (options) => closing(await startScriptedSmtp(options)),
+    scriptedDns: async (options) =>
+      closing(await startScriptedDns({ ...options, port: options.port ?? (await freePort()) })),
+    scriptedBotApi: async (options) => closing(await startScriptedBotApi(options)),
   };
 }
