@@ -44,8 +44,6 @@ mail_uid = ${mailOwner.uid}
 mail_gid = ${mailOwner.gid}
 first_valid_uid = ${mailOwner.uid}
 first_valid_gid = ${mailOwner.gid}
-# Files keep the line ends that came over the wire, so that they can be compared with what was sent.
-mail_save_crlf = yes
 mail_max_userip_connections = 1000
 default_process_limit = 200
 default_client_limit = 2000

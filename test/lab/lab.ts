@@ -44,6 +44,8 @@ export type Lab = {
   readonly certificate: (names?: readonly string[]) => Promise<Certificate>;
   /** A process of the test's own, stopped with the lab. `logFile` is NAME.log in the lab's folder when not given. */
   readonly run: (options: Omit<ChildOptions, 'logFile'> & { readonly logFile?: string }) => Promise<Child>;
+  /** Work at the end of the test, before what was started earlier is stopped. */
+  readonly onStop: (work: () => void | Promise<void>) => void;
   readonly dovecot: (options: { readonly users: Users; readonly extra?: string }) => Promise<Dovecot>;
   readonly postfix: (options: PostfixOptions) => Promise<Postfix>;
   readonly mosquitto: (options?: { readonly users?: Users; readonly extra?: string }) => Promise<Mosquitto>;
@@ -61,7 +63,7 @@ export function createLab(owner: Owner): Lab {
   const dir = mkdtempSync(join(tmpdir(), 'mailferry-lab-'));
   chmodSync(dir, 0o755); // servers look in under users of their own
   const freePort = createPortFinder();
-  const stops: (() => Promise<void>)[] = [];
+  const stops: (() => void | Promise<void>)[] = [];
   const certificates = new Map<string, Promise<Certificate>>();
   let serial = 0;
 
@@ -105,6 +107,7 @@ export function createLab(owner: Owner): Lab {
       stops.push(() => child.stop());
       return child;
     },
+    onStop: (work) => void stops.push(work),
     dovecot: async (options) =>
       started(
         await createDovecot({
