@@ -1,0 +1,282 @@
+// The panels: each answers one question, has a unit, a description, a legend, and limits from the alert rules.
+import type { Builder } from '@grafana/grafana-foundation-sdk/cog';
+import {
+  BigValueColorMode,
+  GraphDrawStyle,
+  LegendDisplayMode,
+  LegendPlacement,
+  ReduceDataOptionsBuilder,
+  StackingConfigBuilder,
+  StackingMode,
+  TooltipDisplayMode,
+  VisibilityMode,
+  VizLegendOptionsBuilder,
+  VizTooltipOptionsBuilder,
+} from '@grafana/grafana-foundation-sdk/common';
+import { MappingType, ThresholdsConfigBuilder, ThresholdsMode } from '@grafana/grafana-foundation-sdk/dashboard';
+import type { Panel, Threshold, ValueMapping } from '@grafana/grafana-foundation-sdk/dashboard';
+import * as stat from '@grafana/grafana-foundation-sdk/stat';
+import * as statetimeline from '@grafana/grafana-foundation-sdk/statetimeline';
+import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries';
+import { alertRules } from '#shared/alert-rules.ts';
+import { dnsblStates } from '#shared/metrics.ts';
+import { datasource, target } from './query.ts';
+
+const perAgent = '$tag_tenant/$tag_agent';
+const everyAgent = ['tenant', 'agent'] as const;
+
+export const panels: readonly (() => Builder<Panel>)[] = [
+  () =>
+    number('Mail in', 'short', 'Mails that the local servers took in the chosen time').withTarget(
+      target('A', {
+        metric: 'mail_in',
+        field: 'count',
+        select: 'sum',
+        where: { outcome: 'delivered' },
+        by: [],
+        alias: 'mails',
+      }),
+    ),
+  () =>
+    number('Mail out', 'short', 'Mails that the relays took in the chosen time').withTarget(
+      target('A', {
+        metric: 'mail_out',
+        field: 'count',
+        select: 'sum',
+        where: { outcome: 'sent' },
+        by: [],
+        alias: 'mails',
+      }),
+    ),
+  () =>
+    number(
+      'Delivery delay, p95',
+      's',
+      "From the provider's Received date to the local 250, for 95 of 100 mails; an estimate",
+    ).withTarget(
+      target('A', { metric: 'mail_in', field: 'delay_seconds', select: { percentile: 95 }, by: [], alias: 'p95' }),
+    ),
+  () =>
+    number('Oldest mail in a queue', 's', 'The longest wait of an outgoing mail, per agent, as last reported')
+      .thresholds(steps(limitsOf('queue-old')))
+      .withTarget(
+        target('A', { metric: 'queue', field: 'oldest_seconds', select: 'last', by: everyAgent, alias: perAgent }),
+      ),
+  () =>
+    curve('Mail in', 'short', 'Mails handed over to the local server, per minute and agent')
+      .drawStyle(GraphDrawStyle.Bars)
+      .stacking(new StackingConfigBuilder().mode(StackingMode.Normal).group('A'))
+      .withTarget(
+        target('A', {
+          metric: 'mail_in',
+          field: 'count',
+          select: 'sum',
+          where: { outcome: 'delivered' },
+          by: everyAgent,
+          over: 'minute',
+          alias: perAgent,
+        }),
+      ),
+  () =>
+    curve('Mail out', 'short', 'Mails handed over to the relay, per minute and agent')
+      .drawStyle(GraphDrawStyle.Bars)
+      .stacking(new StackingConfigBuilder().mode(StackingMode.Normal).group('A'))
+      .withTarget(
+        target('A', {
+          metric: 'mail_out',
+          field: 'count',
+          select: 'sum',
+          where: { outcome: 'sent' },
+          by: everyAgent,
+          over: 'minute',
+          alias: perAgent,
+        }),
+      ),
+  () =>
+    curve(
+      'Delivery delay',
+      's',
+      "From the provider's Received date to the local 250: half of the mails were faster than p50, 95 of 100 faster than p95",
+    )
+      .withTarget(
+        target('A', {
+          metric: 'mail_in',
+          field: 'delay_seconds',
+          select: { percentile: 50 },
+          by: everyAgent,
+          over: 'minute',
+          alias: perAgent + ' p50',
+        }),
+      )
+      .withTarget(
+        target('B', {
+          metric: 'mail_in',
+          field: 'delay_seconds',
+          select: { percentile: 95 },
+          by: everyAgent,
+          over: 'minute',
+          alias: perAgent + ' p95',
+        }),
+      ),
+  () =>
+    curve('Queue depth', 'short', 'Outgoing mails that wait, per agent').withTarget(
+      target('A', {
+        metric: 'queue',
+        field: 'depth',
+        select: 'max',
+        by: everyAgent,
+        over: 'interval',
+        alias: perAgent,
+      }),
+    ),
+  () =>
+    curve('Oldest mail in the queue', 's', 'Age of the oldest outgoing mail; the line is where the alert fires')
+      .thresholds(steps(limitsOf('queue-old')))
+      .withTarget(
+        target('A', {
+          metric: 'queue',
+          field: 'oldest_seconds',
+          select: 'max',
+          by: everyAgent,
+          over: 'interval',
+          alias: perAgent,
+        }),
+      ),
+  () =>
+    curve(
+      'Reports that wait',
+      'short',
+      'Batches in the outbox of an agent: more than a few mean that the way to the collector or the database is broken',
+    ).withTarget(
+      target('A', {
+        metric: 'agent',
+        field: 'outbox_batches',
+        select: 'max',
+        by: everyAgent,
+        over: 'interval',
+        alias: perAgent,
+      }),
+    ),
+  () =>
+    states(
+      'DNS block lists',
+      'Each address or domain at each list. Refused and error say nothing about the address',
+      dnsblWords,
+    ).withTarget(
+      target('A', {
+        metric: 'dnsbl',
+        field: 'state',
+        select: 'last',
+        by: [...everyAgent, 'target', 'zone'],
+        over: 'interval',
+        alias: perAgent + ' $tag_target $tag_zone',
+      }),
+    ),
+  () =>
+    states(
+      'Mailboxes and relays',
+      'Whether the last fetch of a mailbox and the last session with the relay succeeded',
+      upWords,
+    )
+      .withTarget(
+        target('A', {
+          metric: 'account',
+          field: 'up',
+          select: 'last',
+          by: [...everyAgent, 'account'],
+          over: 'interval',
+          alias: perAgent + ' mailbox $tag_account',
+        }),
+      )
+      .withTarget(
+        target('B', {
+          metric: 'relay',
+          field: 'up',
+          select: 'last',
+          by: [...everyAgent, 'relay'],
+          over: 'interval',
+          alias: perAgent + ' relay $tag_relay',
+        }),
+      ),
+];
+
+function number(title: string, unit: string, description: string) {
+  return new stat.PanelBuilder()
+    .title(title)
+    .description(description)
+    .datasource(datasource)
+    .unit(unit)
+    .noValue('no data')
+    .colorMode(BigValueColorMode.Value)
+    .reduceOptions(new ReduceDataOptionsBuilder().calcs(['lastNotNull']).values(false))
+    .thresholds(steps([]))
+    .height(4)
+    .span(6);
+}
+
+function curve(title: string, unit: string, description: string) {
+  return new timeseries.PanelBuilder()
+    .title(title)
+    .description(description)
+    .datasource(datasource)
+    .unit(unit)
+    .min(0)
+    .noValue('no data')
+    .lineWidth(1)
+    .fillOpacity(15)
+    .showPoints(VisibilityMode.Auto)
+    .spanNulls(false)
+    .legend(legend())
+    .tooltip(new VizTooltipOptionsBuilder().mode(TooltipDisplayMode.Multi))
+    .thresholds(steps([]))
+    .height(8)
+    .span(12);
+}
+
+function states(title: string, description: string, words: readonly ValueMapping[]) {
+  return new statetimeline.PanelBuilder()
+    .title(title)
+    .description(description)
+    .datasource(datasource)
+    .unit('short')
+    .noValue('no data')
+    .mappings([...words])
+    .mergeValues(true)
+    .spanNulls(false)
+    .legend(legend())
+    .thresholds(steps([]))
+    .height(10)
+    .span(24);
+}
+
+// The SDK hides legends by default.
+const legend = () =>
+  new VizLegendOptionsBuilder().showLegend(true).displayMode(LegendDisplayMode.List).placement(LegendPlacement.Bottom);
+
+function steps(limits: readonly number[]) {
+  const all: Threshold[] = [{ value: null, color: 'green' }, ...limits.map((value) => ({ value, color: 'red' }))];
+  return new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps(all);
+}
+
+/** Where the alert of this name fires. */
+function limitsOf(id: string): readonly number[] {
+  const source = alertRules.find((rule) => rule.id === id)?.source;
+  if (source?.kind !== 'reading') throw new Error('Cannot draw a limit: rule ' + id + ' has none');
+  return [source.fire.value];
+}
+
+function words(entries: readonly (readonly [value: number, text: string, color: string])[]): readonly ValueMapping[] {
+  const options = Object.fromEntries(
+    entries.map(([value, text, color], index) => [String(value), { text, color, index }]),
+  );
+  return [{ type: MappingType.ValueToText, options }];
+}
+
+const dnsblColors = ['green', 'red', 'blue', 'orange', 'purple'] as const;
+const dnsblWords = words(
+  dnsblStates.map((state, value) => [value, state.replaceAll('-', ' '), dnsblColors[value] ?? 'gray'] as const),
+);
+const upWords = words([
+  [0, 'failing', 'red'],
+  [1, 'well', 'green'],
+]);
