@@ -1,0 +1,138 @@
+// What an agent last said of its parts, as tables in plain words.
+
+import { badge, el, timeAgo } from './dom.js';
+import { bytes, count, dnsblLooks, duration, plural } from './words.js';
+
+/**
+ * @typedef {{ account: string, up: boolean, problem: string, backlog: number, kept: number, roundSeconds: number, at: string | null }} Account
+ * @typedef {{ relay: string, up: boolean, problem: string, at: string | null }} Relay
+ * @typedef {{ target: string, zone: string, state: string, reason: string, at: string | null }} Listing
+ * @typedef {{ tenant: string, id: string, state: string, lastSeenAt: string | null, version: string,
+ *   queue: { count: number, oldestSeconds: number, held: number, unknown: number, at: string | null },
+ *   accounts: Account[], relay: Relay[], dnsbl: Listing[],
+ *   agent: null | { uptimeSeconds: number, rssBytes: number, outboxBatches: number, outboxBytes: number,
+ *     outboxOldestSeconds: number, outboxDropped: number, at: string | null } }} Details
+ */
+
+const up = /** @type {const} */ ({ word: 'works', tone: 'good', icon: 'check', meaning: '' });
+const down = /** @type {const} */ ({ word: 'fails', tone: 'bad', icon: 'cross', meaning: '' });
+
+/** @param {readonly Account[]} accounts */
+export function accountsTable(accounts) {
+  if (accounts.length === 0) return nothing('No mailbox has been fetched yet, or none is configured.');
+  return table(
+    ['Mailbox', 'State', 'Waiting at the provider', 'Kept there', 'Last round'],
+    accounts.map((account) => [
+      el('strong', {}, account.account),
+      withReason(badge(account.up ? up : down), account.up ? '' : account.problem || 'The last round failed.'),
+      number(account.backlog),
+      number(account.kept),
+      el('span', {}, timeAgo(account.at), el('span', { class: 'muted' }, ' took ' + duration(account.roundSeconds))),
+    ]),
+  );
+}
+
+/** @param {readonly Relay[]} relays */
+export function relayTable(relays) {
+  if (relays.length === 0) return nothing('No relay has been used yet, or none is configured.');
+  return table(
+    ['Relay', 'State', 'Said'],
+    relays.map((relay) => [
+      el('strong', {}, relay.relay),
+      withReason(badge(relay.up ? up : down), relay.up ? '' : relay.problem || 'The last session failed.'),
+      timeAgo(relay.at),
+    ]),
+  );
+}
+
+const order = ['listed', 'error', 'zone-unhealthy', 'refused', 'clean'];
+
+/** @param {readonly Listing[]} listings */
+export function dnsblTable(listings) {
+  if (listings.length === 0) return nothing('No block list has been asked yet, or none is configured.');
+  const sorted = [...listings].sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state));
+  return table(
+    ['Address or domain', 'Block list', 'State', 'Asked'],
+    sorted.map((one) => {
+      const look = dnsblLooks[one.state];
+      return [
+        el('strong', {}, one.target),
+        one.zone,
+        withReason(badge(look), one.state === 'clean' ? '' : one.reason || (look?.meaning ?? '')),
+        timeAgo(one.at),
+      ];
+    }),
+  );
+}
+
+/** @param {Details} details */
+export function agentFacts(details) {
+  const { agent } = details;
+  if (agent === null) return nothing('The agent has said nothing of itself yet.');
+  const waiting =
+    agent.outboxBatches === 0
+      ? 'none'
+      : plural(agent.outboxBatches, 'batch', 'batches') +
+        ', ' +
+        bytes(agent.outboxBytes) +
+        ', oldest ' +
+        duration(agent.outboxOldestSeconds);
+  const facts = [
+    ['Version', details.version || 'not told'],
+    ['Running for', duration(agent.uptimeSeconds)],
+    ['Memory', bytes(agent.rssBytes)],
+    ['Reports not yet delivered', waiting],
+    [
+      'Measurements dropped',
+      agent.outboxDropped === 0 ? 'none' : count(agent.outboxDropped) + ' (its outbox was full)',
+    ],
+  ];
+  return el(
+    'dl',
+    { class: 'facts' },
+    ...facts.map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))),
+  );
+}
+
+/** @param {HTMLElement} mark @param {string} reason */
+function withReason(mark, reason) {
+  return reason === '' ? mark : el('span', {}, mark, el('span', { class: 'reason' }, reason));
+}
+
+/** @param {number} value */
+function number(value) {
+  return el('span', { class: value === 0 ? 'muted' : '' }, count(value));
+}
+
+/** @param {string} words */
+function nothing(words) {
+  return el('p', { class: 'muted nothing' }, words);
+}
+
+/**
+ * On a phone each row is a small card, its cells named by `data-label`; the roles keep it a table for a screen reader.
+ * @param {readonly string[]} heads
+ * @param {readonly (readonly (Node | string)[])[]} rows
+ */
+function table(heads, rows) {
+  return el(
+    'table',
+    { role: 'table' },
+    el(
+      'thead',
+      { role: 'rowgroup' },
+      el('tr', { role: 'row' }, ...heads.map((head) => el('th', { role: 'columnheader', scope: 'col' }, head))),
+    ),
+    el(
+      'tbody',
+      { role: 'rowgroup' },
+      ...rows.map((cells) =>
+        el(
+          'tr',
+          { role: 'row' },
+          ...cells.map((content, index) => el('td', { role: 'cell', 'data-label': heads[index] ?? '' }, content)),
+        ),
+      ),
+    ),
+  );
+}
