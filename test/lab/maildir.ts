@@ -57,7 +57,16 @@ async function listFiles(folder: string): Promise<string[]> {
     });
     for (const name of names) files.set(name.split(':')[0] ?? name, join(folder, part, name));
   }
-  return [...files].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, file]) => file);
+  return [...files]
+    .map(([name, file]) => ({ key: arrival(name), file }))
+    .sort((a, b) => (a.key < b.key ? -1 : 1))
+    .map(({ file }) => file);
+}
+
+/** Names begin with seconds and, after M, microseconds without leading zeros. */
+function arrival(name: string): string {
+  const [, seconds = '', fraction = ''] = /^(\d+)\.(?:\D?\w*?M)?(\d*)/.exec(name) ?? [];
+  return seconds.padStart(12, '0') + fraction.padStart(24, '0') + name;
 }
 
 /**

@@ -24,6 +24,8 @@ export type Postfix = Service & {
   readonly caFile: string;
   /** Raw files, LF ended, with the trace on top, of mails delivered to this envelope recipient. */
   readonly mails: (address: string) => Promise<Buffer[]>;
+  /** All mails with their envelope recipient. */
+  readonly all: () => Promise<readonly { readonly to: string; readonly bytes: Buffer }[]>;
   /** Files in all Maildirs. */
   readonly count: () => Promise<number>;
   /** Deliveries by the log: lines with `status=sent`. One for each recipient. */
@@ -79,6 +81,10 @@ export async function createPostfix(
     mails: async (address) => {
       const mails = await readMails(maildir(address.slice(address.lastIndexOf('@') + 1)));
       return mails.filter((bytes) => recipientOf(bytes) === address.toLowerCase());
+    },
+    all: async () => {
+      const mails = await Promise.all(domains.map((domain) => readMails(maildir(domain))));
+      return mails.flat().map((bytes) => ({ to: recipientOf(bytes) ?? '', bytes }));
     },
     count: async () => {
       const counts = await Promise.all(domains.map((domain) => countMails(maildir(domain))));
