@@ -23,7 +23,7 @@ export type AccountStatus = {
 };
 export type Account = {
   readonly run: (signal: AbortSignal) => Promise<void>;
-  /** One round that begins after this call, whatever the pause; resolves when it is over, or at once when stopped. */
+  /** One round that begins after this call (and after run() was called), whatever the pause; resolves when it is over or the run has ended. */
   readonly fetchNow: () => Promise<AccountStatus>;
   readonly status: () => AccountStatus;
 };
@@ -40,7 +40,7 @@ export function createAccount(deps: RoundDeps & { readonly meter: Meter; readonl
   const intervalMs = account.intervalSeconds * 1_000;
   const memory: Memory = { retries: new Map(), owed: new Map(), refusedInRow: 0, lastRefusal: '' };
   const requests: (() => void)[] = [];
-  let running = false;
+  let ended = false;
   let wake: AbortController | undefined;
   let backoff: { readonly kind: TroubleKind; readonly waits: Backoff } | undefined;
   let status: AccountStatus = {
@@ -121,16 +121,15 @@ export function createAccount(deps: RoundDeps & { readonly meter: Meter; readonl
 
   return {
     async run(signal) {
-      running = true;
       try {
         await loop(signal);
       } finally {
-        running = false;
+        ended = true;
         for (const done of requests.splice(0)) done();
       }
     },
     async fetchNow() {
-      if (running) {
+      if (!ended) {
         const { promise, resolve } = Promise.withResolvers<void>();
         requests.push(resolve);
         wake?.abort();

@@ -13,7 +13,10 @@ export function troubleOf(error: unknown, account: string, endpoint: Endpoint): 
   if (!(error instanceof Pop3Error))
     return {
       kind: 'session',
-      problem: prefix + stripPlace(describe(error), endpoint) + hintForConnect(error, endpoint),
+      problem:
+        prefix +
+        stripPlace(error instanceof ConnectError ? error.message : describe(error), endpoint) +
+        hintForConnect(error, endpoint),
     };
   if (isLoginFailure(error)) {
     const remedy = 'check user and password, and that POP3 is switched on at the provider';

@@ -79,11 +79,11 @@ export async function openWire(options: {
       let progress = 0;
       for (;;) {
         const { parts, ended } = scanner.data();
-        for (const part of parts) {
-          progress += part.length;
-          const taken = sink(part);
-          if (taken !== undefined) await taken;
-        }
+        // Joined: a mail with a dot on every line would reach a file in a million little pieces.
+        const bytes = parts.length === 1 ? parts[0] : Buffer.concat(parts);
+        progress += bytes?.length ?? 0;
+        const taken = bytes === undefined || bytes.length === 0 ? undefined : sink(bytes);
+        if (taken !== undefined) await taken;
         if (ended) return;
         if (progress >= progressBytes) [progress, waitedMs] = [0, 0];
         // Only our waiting for the server counts, not its waiting for us.

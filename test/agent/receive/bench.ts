@@ -1,0 +1,126 @@
+// A receive room on a bench: a real ledger, a real local room, a POP3 and an SMTP server of the test's choice.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { neverCrash } from '#shared/checkpoint.ts';
+import type { Checkpoint } from '#shared/checkpoint.ts';
+import { systemClock } from '#shared/clock.ts';
+import { createJournal, journalSchema } from '#shared/journal.ts';
+import { createLog } from '#shared/log.ts';
+import { createMeter } from '#shared/meter.ts';
+import type { Point } from '#shared/meter.ts';
+import { openDatabase } from '#shared/sqlite.ts';
+import type { Database } from '#shared/sqlite.ts';
+import type { AccountConfig, LocalConfig } from '../../../agent/config.ts';
+import { createLocal } from '../../../agent/local/local.ts';
+import type { Endpoint } from '../../../agent/net/socket.ts';
+import { ledgerSchema } from '../../../agent/receive/ledger.ts';
+import { createReceive } from '../../../agent/receive/receive.ts';
+import type { AccountStatus } from '../../../agent/receive/receive.ts';
+import type { Pop3Timeouts } from '../../../agent/receive/wire.ts';
+import type { Lab } from '../../lab/lab.ts';
+
+export type BenchAccount = Partial<AccountConfig> & { readonly endpoint: Endpoint; readonly secret?: string };
+export type Bench = {
+  readonly db: Database;
+  readonly folder: string;
+  /** One round of all accounts (or one), begun now. */
+  readonly fetch: (account?: string) => Promise<readonly AccountStatus[]>;
+  readonly status: () => readonly AccountStatus[];
+  /** What mail_in the journal holds, oldest first. */
+  readonly mailIn: () => readonly Point[];
+  /** What was said through the meter. */
+  readonly gauges: readonly Point[];
+  /** The wall clock, in days from now. */
+  readonly passDays: (days: number) => void;
+  readonly stop: () => Promise<void>;
+};
+
+/** With an interval of an hour by default, so that every round is one that the test asks for. */
+export async function createBench(
+  t: TestContext,
+  lab: Lab,
+  options: {
+    readonly accounts: readonly BenchAccount[];
+    readonly local: Endpoint;
+    readonly protocol?: LocalConfig['protocol'];
+    readonly sessions?: number;
+    readonly name?: string;
+    readonly reached?: (checkpoint: Checkpoint, db: Database) => void;
+    readonly timeouts?: Partial<Pop3Timeouts>;
+  },
+): Promise<Bench> {
+  const folder = join(lab.dir, options.name ?? 'agent');
+  mkdirSync(folder, { recursive: true });
+  const db = openDatabase({ path: join(folder, 'agent.db'), schema: [[journalSchema, ledgerSchema].join(';\n')] });
+  const journal = createJournal(db);
+  const gauges: Point[] = [];
+  let offsetMs = 0;
+  const clock = { ...systemClock, now: () => Date.now() + offsetMs };
+  const log = createLog({ level: 'silent', name: 'test' });
+  const { host, port, tls } = options.local;
+  const sessions = options.sessions ?? 4;
+  const config: LocalConfig = {
+    protocol: options.protocol ?? 'smtp',
+    host,
+    port,
+    tls,
+    domains: ['example.org'],
+    sessions,
+  };
+  const local = createLocal({ config, endpoint: options.local, name: 'agent.test', clock, log });
+  const reached = options.reached ?? neverCrash;
+  const receive = createReceive({
+    accounts: options.accounts.map(setupOf),
+    db,
+    journal,
+    local,
+    sessions,
+    meter: createMeter({ clock, sink: (point) => void gauges.push(point) }),
+    clock,
+    random: () => 0.5,
+    log,
+    reached: (checkpoint) => reached(checkpoint, db),
+    traceId: 'abc123',
+    folder,
+    timeouts: { connectMs: 5_000, replyMs: 5_000, progressMs: 5_000, ...options.timeouts },
+  });
+  const controller = new AbortController();
+  let running: Promise<void> | undefined;
+  const stop = async (): Promise<void> => {
+    controller.abort();
+    await running;
+    await local.close();
+    if (db.isOpen) db.close();
+  };
+  t.after(stop);
+  return {
+    db,
+    folder,
+    fetch(account) {
+      running ??= receive.run(controller.signal);
+      return receive.fetchNow(account);
+    },
+    status: receive.status,
+    mailIn: () => journal.read(0, 10_000).points.filter(({ name }) => name === 'mail_in'),
+    gauges,
+    passDays: (days) => void (offsetMs += days * 86_400_000),
+    stop,
+  };
+}
+
+function setupOf({ endpoint, secret, ...config }: BenchAccount) {
+  const { host, port, tls } = endpoint;
+  const standard = {
+    id: 'info',
+    host,
+    port,
+    tls,
+    user: 'info@example.org',
+    password: { env: 'UNUSED' },
+    recipients: ['info@example.org'],
+    keep: 'none' as const,
+    intervalSeconds: 3_600,
+  };
+  return { config: { ...standard, ...config }, endpoint, password: secret ?? 'right' };
+}
