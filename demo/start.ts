@@ -64,7 +64,8 @@ async function main(): Promise<number> {
   });
   const asked = once(stopped.signal, 'abort').then(() => 0);
   const code = await Promise.race([asked, ...ended]);
-  await Promise.all(children.map(end));
+  // The agent first: it can still say goodbye to the collector.
+  for (const child of children.toReversed()) await end(child);
   await demo?.close();
   return code;
 }

@@ -8,13 +8,35 @@ import { corpus } from '../corpus/corpus.ts';
 import { createLab } from '../lab/lab.ts';
 import { waitFor } from '../lab/wait.ts';
 import { addresses, agentAccount, createEstate, relayUsers, users, waitForCount } from './estate.ts';
-import { asStored, belowTrace, incoming, sha256, tally } from './mails.ts';
+import { asStored, belowTrace, compareMails, incoming } from './mails.ts';
+import type { Expected } from './mails.ts';
 import { readAgents } from './programs.ts';
 
 const ordinary = 200;
 
-/** What the local postfix, not the agent, changes in a mail of the corpus; by name, with the reason. */
-const exceptions: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {};
+/** Forced by SMTP: a CR that stands alone becomes a line end. (A bare LF is one already when dovecot gives it out.) */
+const bareCr = (bytes: Buffer): Buffer => edit(bytes, (text) => text.replaceAll('\r', '\n'));
+/** Postfix ends the header before a line that is no header field; ours stands above it. */
+const emptyLineFirst = (bytes: Buffer): Buffer => edit(bytes, (text) => '\n' + text);
+
+/** By the name of the mail in the corpus. Everything else must arrive byte for byte. */
+const exceptions: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
+  'bare-cr': bareCr,
+  'bare-cr-last': bareCr,
+  'bare-cr-dot': bareCr,
+  'bare-both': bareCr,
+  'nul-first': emptyLineFirst,
+  'text-only': emptyLineFirst,
+  'mbox-first-line': emptyLineFirst,
+  'header-oddities': emptyLineFirst,
+};
+
+/** Postfix drops the field (message_drop_headers) and writes its own, from the envelope. */
+const withoutReturnPath = (bytes: Buffer): Buffer => edit(bytes, (text) => text.replace(/^Return-Path: .*\n/m, ''));
+
+function edit(bytes: Buffer, change: (text: string) => string): Buffer {
+  return Buffer.from(change(bytes.toString('latin1')), 'latin1');
+}
 
 test('mail reaches a local postfix by SMTP with named exceptions only, and the numbers agree', async (t) => {
   const lab = createLab(t);
@@ -33,18 +55,18 @@ test('mail reaches a local postfix by SMTP with named exceptions only, and the n
       store: { kind: 'sqlite' },
     },
   });
-  const expected = new Map<string, string[]>(addresses.map((address) => [address, []]));
+  const expected = new Map<string, Expected[]>(addresses.map((address) => [address, []]));
   for (const mail of corpus()) {
     const bytes = mail.bytes();
     await provider.put(addresses[0], bytes);
     const change = exceptions[mail.name] ?? ((same: Buffer) => same);
-    expected.get(addresses[0])?.push(sha256(change(asStored(bytes))));
+    expected.get(addresses[0])?.push({ name: mail.name, bytes: change(asStored(bytes)) });
   }
   for (let serial = 0; serial < ordinary; serial += 1) {
     const address = addresses[serial % 2] ?? addresses[0];
     const bytes = incoming({ serial, to: address });
     await provider.put(address, bytes);
-    expected.get(address)?.push(sha256(asStored(bytes)));
+    expected.get(address)?.push({ name: 'ordinary ' + serial, bytes: withoutReturnPath(asStored(bytes)) });
   }
   await estate.startCollector();
   const agent = await estate.startAgent();
@@ -63,8 +85,12 @@ test('mail reaches a local postfix by SMTP with named exceptions only, and the n
     60_000,
   );
   for (const address of addresses) {
-    const stored = (await local.mails(address)).map((bytes) => sha256(belowTrace(bytes)));
-    assert.deepEqual(tally(stored), tally(expected.get(address) ?? []), 'mailbox ' + address);
+    const stored = (await local.mails(address)).map(belowTrace);
+    assert.deepEqual(
+      compareMails(expected.get(address) ?? [], stored),
+      { missing: [], unexpected: [] },
+      'mailbox ' + address,
+    );
   }
   await waitFor(
     'an empty provider',

@@ -23,6 +23,23 @@ export function tally(values: readonly string[]): ReadonlyMap<string, number> {
   return counts;
 }
 
+export type Expected = { readonly name: string; readonly bytes: Buffer };
+
+/** Names of the mails that are not there byte for byte, and the beginnings of what is there and should not be. */
+export function compareMails(
+  expected: readonly Expected[],
+  stored: readonly Buffer[],
+): { readonly missing: readonly string[]; readonly unexpected: readonly string[] } {
+  const wanted = new Map<string, string[]>();
+  for (const { name, bytes } of expected) wanted.set(sha256(bytes), [...(wanted.get(sha256(bytes)) ?? []), name]);
+  const unexpected: string[] = [];
+  for (const bytes of stored) {
+    if (wanted.get(sha256(bytes))?.shift() === undefined)
+      unexpected.push(bytes.length + ' bytes: ' + bytes.toString('latin1', 0, 160));
+  }
+  return { missing: [...wanted.values()].flat(), unexpected };
+}
+
 /** An ordinary small mail from outside, unlike every other. */
 export function incoming(options: { readonly serial: number; readonly to: string }): Buffer {
   const date = new Date().toUTCString().replace('GMT', '+0000');
