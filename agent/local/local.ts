@@ -38,7 +38,7 @@ export type Local = {
   readonly deliver: (mail: LocalMail) => Promise<HandoverResult>;
   /** Why the local server is out of reach; undefined when well. */
   readonly problem: () => string | undefined;
-  /** Ends the idle sessions; those at work end with their mail. Idempotent, bounded. */
+  /** Aborts what is under way, but for mails that only wait for their final reply (2 s), and ends all sessions. Idempotent, bounded. */
   readonly close: () => Promise<void>;
 };
 

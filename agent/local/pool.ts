@@ -18,13 +18,15 @@ export type Pool<S> = {
     options: { readonly fresh: boolean; readonly open: () => Promise<S>; readonly signal: AbortSignal },
     use: (lease: Lease<S>) => Promise<T>,
   ) => Promise<T>;
-  /** Quits idle sessions and forgets those in use, which end with their mail; idempotent. */
+  /** Quits idle sessions, and those in use when they are given back; resolves when all are gone. Idempotent. */
   readonly close: () => Promise<void>;
 };
 
 export function createPool<S extends Pooled>(options: { readonly size: number; readonly idleMs: number }): Pool<S> {
   const idle: { readonly session: S; readonly timer: NodeJS.Timeout }[] = [];
   const waiting: (() => void)[] = [];
+  const leaving = new Set<Promise<void>>();
+  let emptied: (() => void) | undefined;
   let taken = 0;
   let closed = false;
 
@@ -46,8 +48,9 @@ export function createPool<S extends Pooled>(options: { readonly size: number; r
 
   function leave(): void {
     const next = waiting.shift();
-    if (next === undefined) taken -= 1;
-    else next(); // our place goes to the next caller
+    if (next !== undefined) return next(); // our place goes to the next caller
+    taken -= 1;
+    if (taken === 0) emptied?.();
   }
 
   function takeIdle(): S | undefined {
@@ -59,13 +62,18 @@ export function createPool<S extends Pooled>(options: { readonly size: number; r
     return undefined;
   }
 
+  function dismiss(session: S): void {
+    const gone = session.quit().finally(() => leaving.delete(gone));
+    leaving.add(gone);
+  }
+
   function rest(session: S): void {
     if (!session.usable()) return session.close();
-    if (closed) return void session.quit();
+    if (closed) return dismiss(session);
     const timer = setTimeout(() => {
       const at = idle.findIndex((entry) => entry.session === session);
       if (at >= 0) idle.splice(at, 1);
-      void session.quit();
+      dismiss(session);
     }, options.idleMs);
     timer.unref();
     idle.push({ session, timer });
@@ -88,9 +96,12 @@ export function createPool<S extends Pooled>(options: { readonly size: number; r
     },
     async close() {
       closed = true;
-      const sessions = idle.splice(0);
-      for (const entry of sessions) clearTimeout(entry.timer);
-      await Promise.all(sessions.map((entry) => entry.session.quit()));
+      for (const entry of idle.splice(0)) {
+        clearTimeout(entry.timer);
+        dismiss(entry.session);
+      }
+      if (taken > 0) await new Promise<void>((resolve) => (emptied = resolve));
+      await Promise.all(leaving);
     },
   };
 }

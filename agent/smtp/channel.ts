@@ -39,7 +39,7 @@ export type Channel = {
 
 /** `greets`: the server speaks first. */
 export function createChannel(socket: Socket, options: { readonly greets: boolean }): Channel {
-  const reader = createReplyReader();
+  const reader = createReplyReader({ onReply: take });
   const replies: Reply[] = [];
   const waiting = new Set<(error: ChannelError) => void>();
   let onReply: ((reply: Reply) => void) | undefined;
@@ -57,8 +57,10 @@ export function createChannel(socket: Socket, options: { readonly greets: boolea
     if (expected > 0) {
       expected -= 1;
       // Settled at once: trouble in the same packet must not overtake an answer that came before it.
-      if (onReply === undefined) replies.push(reply);
-      else onReply(reply);
+      const settle = onReply;
+      onReply = undefined;
+      if (settle === undefined) replies.push(reply);
+      else settle(reply);
       return;
     }
     if (reply.code === 421) fail(new ChannelError('the server closes: ' + showReply(reply), 'closed', { reply }));
@@ -67,7 +69,7 @@ export function createChannel(socket: Socket, options: { readonly greets: boolea
 
   const onData = (chunk: Buffer): void => {
     try {
-      for (const reply of reader.push(chunk)) take(reply);
+      reader.push(chunk);
     } catch (cause) {
       fail(new ChannelError('the server answered ' + describe(cause), 'protocol', { cause }));
     }

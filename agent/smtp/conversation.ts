@@ -56,7 +56,12 @@ function createConversation(session: Session, options: ConversationOptions): Con
   async function send(mail: Mail): Promise<SendResult> {
     const plan = planEnvelope(mail, capabilities);
     const progress: Progress = { phase: 'mail', answered: () => answersOf(plan.slots) };
-    const stop = (): void => channel.fail(stopped());
+    let grace: NodeJS.Timeout | undefined;
+    const fail = (): void => channel.fail(stopped());
+    const stop = (): void => {
+      if (progress.phase === 'after-dot') grace = setTimeout(fail, timeouts.graceMs);
+      else fail();
+    };
     if (busy) throw new Error('Cannot send a mail: another one is on its way, expected an idle conversation');
     busy = true;
     try {
@@ -68,6 +73,7 @@ function createConversation(session: Session, options: ConversationOptions): Con
       throw conversationError(error, options.endpoint, progress);
     } finally {
       mail.signal.removeEventListener('abort', stop);
+      clearTimeout(grace);
       busy = false;
     }
   }

@@ -53,6 +53,7 @@ function base64(text: string): string {
 
 /** Some servers repeat the line they did not like. */
 function redact(text: string, login: Login): string {
-  const secrets = [login.password, base64(login.password), plainOf(login)].filter((secret) => secret !== '');
+  // The longest first: one may be part of another.
+  const secrets = [plainOf(login), base64(login.password), login.password].filter((secret) => secret !== '');
   return secrets.reduce((safe, secret) => safe.replaceAll(secret, '[redacted]'), text);
 }

@@ -14,8 +14,8 @@ export class ReplyError extends Error {
 }
 
 export type ReplyReader = {
-  /** The replies completed by these bytes. Throws ReplyError; the reader is of no use afterwards. */
-  readonly push: (chunk: Uint8Array) => Reply[];
+  /** Calls `onReply` for each reply that these bytes complete. Throws ReplyError; the reader is of no use afterwards. */
+  readonly push: (chunk: Uint8Array) => void;
   /** True in the middle of a reply. */
   readonly partial: () => boolean;
 };
@@ -23,9 +23,13 @@ export type ReplyReader = {
 const newline = 0x0a;
 const replyLine = /^([2-5]\d\d)(?:([ -])(.*))?$/s;
 
-export function createReplyReader(limits?: { readonly lineBytes?: number; readonly replyBytes?: number }): ReplyReader {
-  const lineBytes = limits?.lineBytes ?? 4_096; // RFC 5321 section 4.5.3.1.5 says 512; real servers write more
-  const replyBytes = limits?.replyBytes ?? 65_536;
+export function createReplyReader(options: {
+  readonly onReply: (reply: Reply) => void;
+  readonly lineBytes?: number;
+  readonly replyBytes?: number;
+}): ReplyReader {
+  const lineBytes = options.lineBytes ?? 4_096; // RFC 5321 section 4.5.3.1.5 says 512; real servers write more
+  const replyBytes = options.replyBytes ?? 65_536;
   let line: Buffer[] = [];
   let lineLength = 0;
   let lines: string[] = [];
@@ -52,7 +56,6 @@ export function createReplyReader(limits?: { readonly lineBytes?: number; readon
 
   return {
     push(chunk) {
-      const replies: Reply[] = [];
       for (let start = 0; start < chunk.length;) {
         const end = chunk.indexOf(newline, start);
         const piece = chunk.subarray(start, end < 0 ? chunk.length : end + 1);
@@ -63,9 +66,8 @@ export function createReplyReader(limits?: { readonly lineBytes?: number; readon
         if (lineLength > lineBytes) throw new ReplyError('a line of more than ' + lineBytes + ' bytes');
         if (total > replyBytes) throw new ReplyError('a reply of more than ' + replyBytes + ' bytes');
         const reply = end < 0 ? undefined : takeLine();
-        if (reply !== undefined) replies.push(reply);
+        if (reply !== undefined) options.onReply(reply);
       }
-      return replies;
     },
     partial: () => total > 0,
   };

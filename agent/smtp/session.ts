@@ -22,6 +22,8 @@ export type Timeouts = {
   /** The reply after the final dot (for LMTP: each reply). */
   readonly finalMs: number;
   readonly quitMs: number;
+  /** On abort after the final dot its reply is still waited for so long: without it the mail may come twice. */
+  readonly graceMs: number;
 };
 
 /** RFC 5321 section 4.5.3.2: a client that waits less for the final reply makes doubles. */
@@ -31,7 +33,8 @@ export const standardTimeouts: Timeouts = {
   commandMs: 300_000,
   writeMs: 180_000,
   finalMs: 600_000,
-  quitMs: 5_000,
+  quitMs: 2_000,
+  graceMs: 2_000,
 };
 
 export type ConversationOptions = {
