@@ -1,5 +1,6 @@
-// When a mail is tried again and when its time is over. Pure; all times are milliseconds of the queue clock.
+// When a mail is tried again. Pure; all times are milliseconds of the queue clock.
 
+/** So old a mail that still waits is told to its sender, once. */
 export const delayedNoticeMs = 4 * 3_600_000;
 
 export type RetryPace = { readonly firstMs: number; readonly maxMs: number };
@@ -12,12 +13,4 @@ export function retryWaitMs(pace: RetryPace, attempts: number, random: () => num
   const doublings = Math.min(Math.max(attempts, 1) - 1, 30);
   const ceiling = Math.min(pace.maxMs, pace.firstMs * 2 ** doublings);
   return Math.round(ceiling * (0.5 + 0.5 * random()));
-}
-
-export type Age = 'young' | 'delayed' | 'expired';
-
-/** What a mail's age asks for: nothing, a notice that it is late, or giving up. */
-export function ageOf(ageMs: number, expireMs: number): Age {
-  if (ageMs >= expireMs) return 'expired';
-  return ageMs >= delayedNoticeMs ? 'delayed' : 'young';
 }
