@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { once } from 'node:events';
+import { runningProcesses } from './process-table.ts';
 import { waitFor } from './wait.ts';
 
 export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
@@ -85,6 +86,11 @@ function launch(options: ChildOptions): Child {
     await gone;
     clearTimeout(late);
     killGroup(pid);
+    // The killed hold their ports for a moment.
+    const end = performance.now() + 2_000;
+    while (runningProcesses().some(({ group }) => group === pid) && performance.now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
   }
 
   return {

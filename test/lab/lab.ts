@@ -69,8 +69,14 @@ export function createLab(owner: Owner): Lab {
 
   owner.after(async () => {
     // Last in, first out: what was started later may use what was started before.
-    for (let stop = stops.pop(); stop !== undefined; stop = stops.pop()) await stop();
+    const failures: unknown[] = [];
+    for (let stop = stops.pop(); stop !== undefined; stop = stops.pop()) {
+      await Promise.resolve()
+        .then(stop)
+        .catch((error: unknown) => void failures.push(error));
+    }
     await rm(dir, { recursive: true, force: true, maxRetries: 3 });
+    if (failures.length > 0) throw failures[0];
   });
 
   const folder = async (name: string): Promise<string> => {

@@ -20,9 +20,10 @@ async function makeOwned(folder: string): Promise<void> {
 /** The mail appears in new/ at once and whole, `count` times, each a mail of its own. */
 export async function putMail(folder: string, bytes: Uint8Array, count = 1): Promise<void> {
   for (let n = 0; n < count; n += 1) {
-    // The name sorts by arrival, which is the order in which servers number the mails.
-    const time = process.hrtime.bigint().toString().padStart(20, '0');
-    const name = Math.floor(Date.now() / 1_000) + '.M' + time + 'R' + randomBytes(6).toString('hex') + '.lab';
+    // Seconds and microseconds, as servers write them: they number the mails in this order.
+    const microseconds = Math.floor((performance.timeOrigin + performance.now()) * 1_000);
+    const [seconds, rest] = [Math.floor(microseconds / 1_000_000), microseconds % 1_000_000];
+    const name = seconds + '.M' + rest + 'R' + randomBytes(6).toString('hex') + '.lab';
     const temporary = join(folder, 'tmp', name);
     await writeFile(temporary, bytes, { mode: 0o600 });
     await chown(temporary, mailOwner.uid, mailOwner.gid);
@@ -70,14 +71,14 @@ function arrival(name: string): string {
 }
 
 /**
- * Takes off the lines that the final server put on top: Return-Path, Delivered-To, X-Original-To and Received with their
- * continuation lines, as long as they come first.
+ * Takes off what the final server put on top: Return-Path, Delivered-To, X-Original-To, and one Received with its
+ * continuation lines. Earlier Received lines belong to the mail.
  */
 export function withoutTrace(bytes: Buffer): Buffer {
-  const pattern = /^(?:(?:Return-Path|Delivered-To|X-Original-To|Received):[^\n]*\n(?:[ \t][^\n]*\n)*)+/i;
+  const pattern = /^(?:(?:Return-Path|Delivered-To|X-Original-To):[^\n]*\n)*(?:Received:[^\n]*\n(?:[ \t][^\n]*\n)*)?/i;
   // latin1 keeps one character a byte; the trace is short, so only the beginning is looked at.
-  const found = pattern.exec(bytes.subarray(0, 16_384).toString('latin1'));
-  return found === null ? bytes : bytes.subarray(found[0].length);
+  const trace = pattern.exec(bytes.subarray(0, 16_384).toString('latin1'))?.[0] ?? '';
+  return bytes.subarray(trace.length);
 }
 
 /** Every LF that has no CR before it gets one: the form a mail has on the wire. */

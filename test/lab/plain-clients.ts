@@ -104,14 +104,18 @@ export async function retrieveAll(options: {
   readonly password: string;
 }): Promise<readonly Buffer[]> {
   const server = await talk(options.port, /^(?:\+OK|-ERR)/);
+  const must = async (line: string): Promise<string> => {
+    const answer = await server.ask(line);
+    if (!answer.startsWith('+OK')) throw new Error('Cannot retrieve: ' + line + ' was answered ' + answer);
+    return answer;
+  };
   try {
-    await server.ask('USER ' + options.user);
-    await server.ask('PASS ' + options.password);
-    const status = await server.ask('STAT');
+    await must('USER ' + options.user);
+    await must('PASS ' + options.password);
+    const status = await must('STAT');
     const mails: Buffer[] = [];
     for (let n = 1; n <= Number(status.split(' ')[1]); n += 1) {
-      const answer = await server.ask('RETR ' + n);
-      if (!answer.startsWith('+OK')) throw new Error('Cannot retrieve mail ' + n + ': ' + answer);
+      await must('RETR ' + n);
       mails.push(await server.data());
     }
     return mails;
