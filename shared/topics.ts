@@ -19,9 +19,12 @@ export function topicOf(address: Address, leaf: Leaf): string {
   return [prefix, address.tenant, address.agent, leaf].join('/');
 }
 
-/** Client id of an agent: one at a time, so that a second agent with the same identity is seen by the broker. */
+/**
+ * Client id of an agent: one at a time, so that a second agent with the same identity is seen by the broker. The dot is in no
+ * name: with a dash, a-b/c and a/b-c would throw each other out.
+ */
 export function clientIdOf(address: Address): string {
-  return 'mailferry-' + address.tenant + '-' + address.agent;
+  return 'mailferry-' + address.tenant + '.' + address.agent;
 }
 
 /** Subscription for one leaf of every agent. */

@@ -6,21 +6,15 @@ import { join } from 'node:path';
 import type { Clock } from '#shared/clock.ts';
 import type { Journal } from '#shared/journal.ts';
 import type { Point } from '#shared/meter.ts';
-import { openDatabase, transaction } from '#shared/sqlite.ts';
-import type { Database } from '#shared/sqlite.ts';
+import { transaction } from '#shared/sqlite.ts';
 import { encodeBatch, maxMessageBytes } from '#shared/wire.ts';
-
-const schema = [
-  `CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-  CREATE TABLE batch (seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, bytes INTEGER NOT NULL, points TEXT NOT NULL) STRICT;
-  CREATE TABLE series (key TEXT PRIMARY KEY, last_at INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
-];
+import { createMeta, openOutboxFile } from './outbox-file.ts';
+import type { Meta } from './outbox-file.ts';
+import { createSeriesTimes } from './series-times.ts';
 
 /** Room for the frame of a batch around its points: names, numbers, brackets. */
 const frameBytes = 512;
 const maxPointsBytes = maxMessageBytes - frameBytes;
-/** A clock that was wrong by more than this and is right now must not date points for years. */
-const maxAheadMs = 300_000;
 const journalStep = 500;
 
 export type StoredBatch = { readonly seq: number; readonly payload: string };
@@ -32,14 +26,18 @@ export type OutboxHealth = {
 };
 
 export type Outbox = {
-  /** Names this life of the database. */
-  readonly id: string;
+  /** Names this life of the database; changes when acknowledge() finds that the database is an old copy. */
+  readonly id: () => string;
   /** Makes batches of the points, and of everything the journal holds. Durable when it returns. Gives the number of new batches. */
   readonly commit: (points: readonly Point[]) => number;
   /** Batches above `afterSeq`, oldest first, ready to be sent. */
   readonly read: (afterSeq: number, limit: number) => readonly StoredBatch[];
-  /** The collector has stored everything up to and with `seq`. */
-  readonly acknowledge: (seq: number) => void;
+  /**
+   * The collector has stored everything up to and with `seq`. A number that was never given means that this database was put
+   * back from a backup: what it holds now goes by numbers that the collector knows from before. Then nothing is forgotten, a
+   * new life begins, and 'renewed' says so.
+   */
+  readonly acknowledge: (seq: number) => 'forgotten' | 'renewed';
   readonly health: () => OutboxHealth;
   readonly close: () => void;
 };
@@ -49,30 +47,65 @@ export function openOutbox(options: {
   readonly journal: Journal;
   readonly maxBytes: number;
   readonly clock: Clock;
+  /** Told when a damaged file was set aside and a new one begun. */
+  readonly onDamaged?: (error: unknown) => void;
 }): Outbox {
   const { journal, clock } = options;
-  const db = openDatabase({ path: join(options.folder, 'outbox.db'), schema });
+  const db = openOutboxFile(join(options.folder, 'outbox.db'), options.onDamaged);
   const meta = createMeta(db);
-  const id = meta.text('id') ?? meta.set('id', 'o-' + randomBytes(12).toString('hex'));
+  const newId = (): string => meta.set('id', 'o-' + randomBytes(12).toString('hex'));
+  let id = meta.text('id') ?? newId();
   const times = createSeriesTimes(db);
   const insert = db.prepare('INSERT INTO batch (at, bytes, points) VALUES (?, ?, ?)');
   const select = db.prepare('SELECT seq, at, points FROM batch WHERE seq > ? ORDER BY seq LIMIT ?');
-  const remove = db.prepare('DELETE FROM batch WHERE seq <= ?');
-  const measure = db.prepare(
-    'SELECT count(*) AS batches, coalesce(sum(bytes), 0) AS bytes, min(seq) AS oldest, min(at) AS since FROM batch',
-  );
-
+  const remove = db.prepare('DELETE FROM batch WHERE seq <= ? RETURNING bytes');
+  const first = db.prepare('SELECT seq, at FROM batch ORDER BY seq LIMIT 1');
+  const given = db.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'batch'");
+  const measure = db.prepare('SELECT count(*) AS batches, coalesce(sum(bytes), 0) AS bytes FROM batch');
+  /** Counted along, since after a long outage the table is large; undefined when it must be counted anew. */
+  let size: { batches: number; bytes: number } | undefined;
   let open = true;
+  resumeJournal(journal, meta);
+
+  function held(): { batches: number; bytes: number } {
+    if (size !== undefined) return size;
+    const row = measure.get();
+    size = { batches: Number(row?.['batches'] ?? 0), bytes: Number(row?.['bytes'] ?? 0) };
+    return size;
+  }
+
+  function forget(seq: number): void {
+    const now = held();
+    for (const row of remove.all(seq)) {
+      now.batches -= 1;
+      now.bytes -= Number(row['bytes']);
+    }
+  }
+
+  /** In one transaction; what was counted along is forgotten when it fails. */
+  function change<T>(work: () => T): T {
+    try {
+      return transaction(db, work);
+    } catch (error) {
+      size = undefined;
+      throw error;
+    }
+  }
 
   function insertAll(points: readonly Point[]): number {
     const at = clock.now();
     const groups = split(points.map((point) => times.apart(point)));
-    for (const group of groups) insert.run(at, Buffer.byteLength(group), group);
+    const now = held();
+    for (const group of groups) {
+      insert.run(at, Buffer.byteLength(group), group);
+      now.batches += 1;
+      now.bytes += Buffer.byteLength(group);
+    }
     return groups.length;
   }
 
   function drop(): void {
-    const excess = Number(measure.get()?.['bytes']) - options.maxBytes;
+    const excess = held().bytes - options.maxBytes;
     if (excess <= 0) return;
     let freed = 0;
     let last = 0;
@@ -83,7 +116,7 @@ export function openOutbox(options: {
       points += countPoints(String(row['points']));
       if (freed >= excess) break;
     }
-    remove.run(last);
+    forget(last);
     meta.set('dropped', String(Number(meta.text('dropped') ?? 0) + points));
   }
 
@@ -91,8 +124,9 @@ export function openOutbox(options: {
   function takeJournal(): { readonly batches: number; readonly more: boolean } {
     const { lastId, points } = journal.read(Number(meta.text('journal') ?? 0), journalStep);
     if (points.length === 0) return { batches: 0, more: false };
-    const batches = transaction(db, () => {
+    const batches = change(() => {
       meta.set('journal', String(lastId));
+      meta.set('journal-last', JSON.stringify(points.at(-1)));
       const made = insertAll(points);
       drop();
       return made;
@@ -103,7 +137,7 @@ export function openOutbox(options: {
   }
 
   return {
-    id,
+    id: () => id,
     commit(points) {
       let made = 0;
       for (let more = true; more;) {
@@ -112,7 +146,7 @@ export function openOutbox(options: {
         more = step.more;
       }
       if (points.length > 0) {
-        made += transaction(db, () => {
+        made += change(() => {
           const count = insertAll(points);
           drop();
           return count;
@@ -122,20 +156,25 @@ export function openOutbox(options: {
     },
     read(afterSeq, limit) {
       const rows = select.all(afterSeq, limit);
-      const oldest = Number(measure.get()?.['oldest'] ?? 1);
+      const oldest = Number(first.get()?.['seq'] ?? 1);
       return rows.map((row) => {
         const points = JSON.parse(String(row['points'])) as readonly Point[]; // written by insertAll()
         const seq = Number(row['seq']);
         return { seq, payload: encodeBatch({ outbox: id, seq, oldest, at: Number(row['at']), points }) };
       });
     },
-    acknowledge: (seq) => void remove.run(seq),
+    acknowledge(seq) {
+      if (seq > Number(given.get()?.['seq'] ?? 0)) {
+        id = newId();
+        return 'renewed';
+      }
+      change(() => forget(seq));
+      return 'forgotten';
+    },
     health() {
-      const row = measure.get();
-      const since = row?.['since'];
+      const since = first.get()?.['at'];
       return {
-        batches: Number(row?.['batches'] ?? 0),
-        bytes: Number(row?.['bytes'] ?? 0),
+        ...held(),
         oldestSeconds: typeof since === 'number' ? Math.max(0, Math.round((clock.now() - since) / 1_000)) : 0,
         dropped: Number(meta.text('dropped') ?? 0),
       };
@@ -147,43 +186,16 @@ export function openOutbox(options: {
   };
 }
 
-function createMeta(db: Database): {
-  readonly text: (key: string) => string | undefined;
-  readonly set: (key: string, value: string) => string;
-} {
-  const get = db.prepare('SELECT value FROM meta WHERE key = ?');
-  const put = db.prepare(
-    'INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
-  );
-  return {
-    text(key) {
-      const value = get.get(key)?.['value'];
-      return typeof value === 'string' ? value : undefined;
-    },
-    set(key, value) {
-      put.run(key, value);
-      return value;
-    },
-  };
-}
-
-/** Gives each point of a series a time of its own, also over restarts: one millisecond later where two would meet. */
-function createSeriesTimes(db: Database): { readonly apart: (point: Point) => Point } {
-  const get = db.prepare('SELECT last_at FROM series WHERE key = ?');
-  const put = db.prepare(
-    'INSERT INTO series (key, last_at) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET last_at = excluded.last_at',
-  );
-  return {
-    apart(point) {
-      const tags = Object.entries(point.tags).sort(([a], [b]) => (a < b ? -1 : 1));
-      const key = JSON.stringify([point.name, ...tags]);
-      const last = Number(get.get(key)?.['last_at'] ?? -1);
-      const farAhead = last - point.at > maxAheadMs;
-      const at = point.at > last || farAhead ? point.at : last + 1;
-      put.run(key, at);
-      return at === point.at ? point : { ...point, at };
-    },
-  };
+/**
+ * A journal that was put back or begun anew counts from lower numbers: with the old position its rows would be forgotten
+ * unread. The row at the position is still there only when we died between taking and forgetting.
+ */
+function resumeJournal(journal: Journal, meta: Meta): void {
+  const position = Number(meta.text('journal') ?? 0);
+  if (position === 0) return;
+  const { lastId, points } = journal.read(position - 1, 1);
+  if (lastId === position && JSON.stringify(points[0]) === meta.text('journal-last')) journal.forget(position);
+  else meta.set('journal', '0');
 }
 
 /** JSON arrays of points, each small enough for one message. */

@@ -16,7 +16,10 @@ const connectTimeoutMs = 20_000;
 const stableMs = 60_000;
 /** Batches on the way at once. */
 const windowSize = 8;
-const ackTimeoutMs = 10_000;
+const standardAckTimeoutMs = 10_000;
+/** Time-outs in a row: without a PUBACK the line is given up, without an acknowledgement it is told. */
+const maxSilent = 6;
+const tellSilent = 3;
 const goodbyeMs = 2_000;
 
 export type Publisher = {
@@ -26,7 +29,7 @@ export type Publisher = {
   /** Says goodbye to the collector; bounded. */
   readonly stop: () => Promise<void>;
   readonly connected: () => boolean;
-  /** Empty when connected, else why not. */
+  /** Empty when connected to a collector that acknowledges, else why not. */
   readonly problem: () => string;
 };
 
@@ -41,13 +44,18 @@ export function createPublisher(options: {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
+  /** Without an acknowledgement for so long a batch is sent again. */
+  readonly ackTimeoutMs?: number;
 }): Publisher {
   const { url, address, outbox, clock, log } = options;
+  const ackTimeoutMs = options.ackTimeoutMs ?? standardAckTimeoutMs;
   const stopping = new AbortController();
   const backoff = createBackoff({ firstMs: 1_000, maxMs: 300_000, random: options.random, floor: 0.1 });
   const topic = { up: topicOf(address, 'up'), status: topicOf(address, 'status'), ack: topicOf(address, 'ack') };
   let session: Session | undefined;
   let problem = 'not connected yet';
+  /** Connected, but the collector behind the broker says nothing. */
+  let silence = '';
   let running: Promise<void> | undefined;
 
   function openSession(): Session {
@@ -58,36 +66,84 @@ export function createPublisher(options: {
       ...clientOptions(options),
       will: { topic: topic.status, payload: Buffer.from(status('offline')), qos: 1, retain: true },
     });
-    return { client, status, ready: false, sentUpTo: 0, ackedUpTo: 0, timer: undefined };
+    return {
+      client,
+      status,
+      ready: false,
+      reason: 'the broker closed the connection',
+      sentUpTo: 0,
+      ackedUpTo: undefined,
+      unconfirmed: 0,
+      silent: 0,
+      timer: undefined,
+    };
+  }
+
+  /** Called by sockets and timers: a full disk costs reports, it must not end the process that carries the mail. */
+  function safely(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      log.error({ error: describe(error) }, 'the outbox cannot be used');
+    }
   }
 
   /** Sends what the window allows; called whenever something is new: a batch, an acknowledgement, a time-out. */
   function pump(current: Session): void {
     if (!current.ready || stopping.signal.aborted) return;
-    const room = windowSize - Math.max(0, current.sentUpTo - current.ackedUpTo);
+    current.ackedUpTo ??= current.sentUpTo = (outbox.read(0, 1)[0]?.seq ?? 1) - 1;
+    // One batch is enough to find out that the collector is back.
+    const window = current.silent > 0 ? 1 : windowSize;
+    const room = window - Math.max(0, current.sentUpTo - current.ackedUpTo);
     const batches = room > 0 ? outbox.read(current.sentUpTo, room) : [];
     for (const batch of batches) {
-      if (current.ackedUpTo === 0) current.ackedUpTo = batch.seq - 1;
       current.sentUpTo = batch.seq;
       // An error means the line broke: the batch is still in the outbox, and the next session sends it.
-      current.client.publish(topic.up, batch.payload, { qos: 1 }, () => {});
+      current.unconfirmed += 1;
+      current.client.publish(topic.up, batch.payload, { qos: 1 }, () => {
+        current.unconfirmed -= 1;
+        current.silent = Math.min(current.silent, tellSilent);
+      });
     }
-    if (current.sentUpTo > current.ackedUpTo) current.timer ??= setTimeout(() => sendAgain(current), ackTimeoutMs);
+    arm(current);
+  }
+
+  function arm(current: Session): void {
+    if (current.ready && isWaiting(current))
+      current.timer ??= setTimeout(() => safely(() => sendAgain(current)), ackTimeoutMs);
   }
 
   function sendAgain(current: Session): void {
     current.timer = undefined;
-    if (current.sentUpTo <= current.ackedUpTo) return;
-    log.debug({ from: current.ackedUpTo + 1, to: current.sentUpTo }, 'no acknowledgement, sending again');
-    current.sentUpTo = current.ackedUpTo;
+    if (!isWaiting(current)) return;
+    current.silent += 1;
+    if (current.silent === tellSilent) {
+      silence =
+        'Connected to ' + url + ', but no collector acknowledges: expected one behind this broker; reports are kept';
+      log.warn(silence);
+    }
+    if (current.unconfirmed > 0) {
+      // A slow line is still busy with them: sending again would only add to it.
+      if (current.silent < maxSilent) return arm(current);
+      current.reason = 'the broker confirms nothing';
+      current.client.end(true);
+      return;
+    }
+    log.debug({ after: current.ackedUpTo, to: current.sentUpTo }, 'no acknowledgement, sending again');
+    current.sentUpTo = current.ackedUpTo ?? 0;
     pump(current);
   }
 
   function onAck(current: Session, payload: Buffer): void {
     const ack = decodeAck(payload);
-    if (!ack.ok || ack.value.outbox !== outbox.id) return;
-    outbox.acknowledge(ack.value.seq);
-    if (ack.value.seq > current.ackedUpTo) {
+    if (stopping.signal.aborted || !ack.ok || ack.value.outbox !== outbox.id()) return;
+    current.silent = 0;
+    if (silence !== '') log.info({ url }, 'the collector acknowledges again');
+    silence = '';
+    if (outbox.acknowledge(ack.value.seq) === 'renewed') {
+      log.warn({ acknowledged: ack.value.seq }, 'the outbox is an old copy of itself: it goes on as a new one');
+      current.ackedUpTo = undefined;
+    } else if (ack.value.seq > (current.ackedUpTo ?? 0)) {
       current.ackedUpTo = ack.value.seq;
       current.sentUpTo = Math.max(current.sentUpTo, ack.value.seq);
       clearTimeout(current.timer);
@@ -100,17 +156,16 @@ export function createPublisher(options: {
   function run(current: Session): Promise<string> {
     const { promise, resolve } = Promise.withResolvers<string>();
     const { client } = current;
-    let reason = 'the broker closed the connection';
     const end = (): void => {
       current.ready = false;
       clearTimeout(current.timer);
       client.end(true);
-      resolve(reason);
+      resolve(current.reason);
     };
     client.on('connect', () => {
       client.subscribe(topic.ack, { qos: 1 }, (error, granted) => {
         if (error || granted?.[0]?.qos === 128) {
-          reason = error ? describe(error) : 'the broker refuses the subscription to ' + topic.ack;
+          current.reason = error ? describe(error) : 'the broker refuses the subscription to ' + topic.ack;
           end();
           return;
         }
@@ -118,23 +173,31 @@ export function createPublisher(options: {
         current.ready = true;
         if (problem !== '') log.info({ url }, 'connected to the collector');
         problem = '';
-        pump(current);
+        safely(() => pump(current));
       });
     });
-    client.on('message', (_topic, payload) => onAck(current, payload));
+    client.on('message', (_topic, payload) => safely(() => onAck(current, payload)));
     client.on('error', (error) => {
-      reason = codeOf(error) ?? describe(error);
+      current.reason = codeOf(error) ?? describe(error);
     });
     client.on('close', end);
     client.on('end', end);
     return promise;
   }
 
+  async function attempt(): Promise<string> {
+    try {
+      session = openSession();
+    } catch (error) {
+      return describe(error); // an address that nobody can connect to, such as port 99999
+    }
+    return run(session);
+  }
+
   async function runAll(): Promise<void> {
     while (!stopping.signal.aborted) {
       const since = clock.monotonic();
-      session = openSession();
-      const reason = await run(session);
+      const reason = await attempt();
       if (stopping.signal.aborted) return;
       const text =
         'Cannot report to ' +
@@ -144,6 +207,7 @@ export function createPublisher(options: {
         ', expected a collector that knows this agent; check option report (url, user, password, caFile). Mail goes on, reports are kept';
       if (problem !== text) log.warn(text);
       problem = text;
+      silence = '';
       if (clock.monotonic() - since > stableMs) backoff.reset();
       await clock.sleep(backoff.next(), stopping.signal);
     }
@@ -154,7 +218,8 @@ export function createPublisher(options: {
       running ??= runAll();
     },
     wake() {
-      if (session !== undefined) pump(session);
+      const current = session;
+      if (current !== undefined) safely(() => pump(current));
     },
     async stop() {
       const current = session;
@@ -164,7 +229,7 @@ export function createPublisher(options: {
       await running;
     },
     connected: () => session?.ready === true,
-    problem: () => problem,
+    problem: () => problem || silence,
   };
 }
 
@@ -173,10 +238,19 @@ type Session = {
   readonly status: (state: 'online' | 'offline') => string;
   /** Subscribed: acknowledgements can arrive. */
   ready: boolean;
+  /** Why it ended. */
+  reason: string;
   sentUpTo: number;
-  ackedUpTo: number;
+  /** Undefined until it is known where the outbox begins. */
+  ackedUpTo: number | undefined;
+  /** Messages without a PUBACK. */
+  unconfirmed: number;
+  /** Time-outs since the last acknowledgement. */
+  silent: number;
   timer: NodeJS.Timeout | undefined;
 };
+
+const isWaiting = (session: Session): boolean => session.sentUpTo > (session.ackedUpTo ?? 0);
 
 function clientOptions(options: {
   readonly user: string;

@@ -96,8 +96,12 @@ export function createTelemetry(options: {
   }
 
   function flush(): void {
-    options.gauges();
-    sayOwn();
+    try {
+      options.gauges();
+      sayOwn();
+    } catch (error) {
+      log.error({ error: describe(error) }, 'gauges could not be read');
+    }
     const points = pending;
     pending = [];
     commit(points);
@@ -117,7 +121,14 @@ export function createTelemetry(options: {
   return {
     meter,
     start() {
-      outbox = openOutbox({ folder: options.folder, journal: options.journal, maxBytes: config.maxOutboxBytes, clock });
+      outbox = openOutbox({
+        folder: options.folder,
+        journal: options.journal,
+        maxBytes: config.maxOutboxBytes,
+        clock,
+        onDamaged: (error) =>
+          log.error({ error: describe(error) }, 'outbox.db is damaged: set aside, a new one begins'),
+      });
       publisher = createPublisher({
         url: config.url,
         user: config.user ?? tenant + '/' + agent,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -27,17 +27,18 @@ function setup(t: TestContext, options: { readonly maxBytes?: number; readonly c
     db.close();
     rmSync(folder, { recursive: true });
   });
-  const open = (over: Partial<Journal> = {}): Outbox => {
+  const open = (over: Partial<Journal> = {}, onDamaged: () => void = () => {}): Outbox => {
     const outbox = openOutbox({
       folder,
       journal: { ...journal, ...over },
       maxBytes: options.maxBytes ?? 1e9,
       clock: options.clock ?? systemClock,
+      onDamaged,
     });
     opened.push(outbox);
     return outbox;
   };
-  return { journal, open };
+  return { folder, journal, open };
 }
 
 const depth = (at: number, value = 1): Point => createPoint('queue', at, {}, { depth: value });
@@ -55,7 +56,7 @@ test('commit() keeps points in order, over a restart', (t) => {
   outbox.commit([depth(start, 1), depth(start + 1, 2)]);
   outbox.close();
   const again = open();
-  assert.equal(again.id, outbox.id);
+  assert.equal(again.id(), outbox.id());
   assert.deepEqual(pointsOf(again), [depth(start, 1), depth(start + 1, 2)]);
 });
 
@@ -182,4 +183,76 @@ test('health() tells the age of the oldest batch', (t) => {
   outbox.commit([depth(start)]);
   now += 61_000;
   assert.deepEqual({ ...outbox.health(), bytes: 0 }, { batches: 1, bytes: 0, oldestSeconds: 61, dropped: 0 });
+});
+
+test('an acknowledgement of a number that was never given forgets nothing: the database was put back from a backup', (t) => {
+  const { open } = setup(t);
+  const outbox = open();
+  const before = outbox.id();
+  for (let n = 0; n < 3; n += 1) outbox.commit([depth(start + n, n)]);
+  assert.equal(outbox.acknowledge(3), 'forgotten');
+  outbox.commit([depth(start + 3, 3)]);
+  assert.equal(outbox.acknowledge(500), 'renewed');
+  assert.notEqual(outbox.id(), before);
+  assert.deepEqual(pointsOf(outbox), [depth(start + 3, 3)]);
+  outbox.close();
+  assert.equal(open().id(), outbox.id());
+});
+
+test('a journal that begins anew under an old outbox is read from its start', (t) => {
+  const { journal, open } = setup(t);
+  for (let n = 0; n < 5; n += 1) journal.add(depth(start + n, n));
+  const outbox = open();
+  outbox.commit([]);
+  outbox.close();
+  const db = openDatabase({ path: ':memory:', schema: [journalSchema] });
+  t.after(() => db.close());
+  const fresh = createJournal(db);
+  fresh.add(depth(start + 9, 9));
+  const again = open(fresh);
+  again.commit([]);
+  assert.deepEqual(
+    pointsOf(again).map(({ fields }) => fields['depth']),
+    [0, 1, 2, 3, 4, 9],
+  );
+});
+
+test('a damaged file is set aside and a new life begins', (t) => {
+  const { folder, open } = setup(t);
+  open().close();
+  writeFileSync(join(folder, 'outbox.db'), 'no database '.repeat(1_000));
+  let told = 0;
+  const outbox = open({}, () => void (told += 1));
+  outbox.commit([depth(start)]);
+  assert.equal(told, 1);
+  assert.equal(pointsOf(outbox).length, 1);
+  assert.match(readFileSync(join(folder, 'outbox.db.damaged'), 'utf8'), /no database/);
+});
+
+test('a commit that fails changes neither the points nor their count', (t) => {
+  const { open } = setup(t);
+  const outbox = open();
+  outbox.commit([depth(start)]);
+  const before = outbox.health();
+  const bad = Object.defineProperty(depth(start + 2), 'fields', {
+    get: () => {
+      throw new Error('unreadable');
+    },
+  });
+  assert.throws(() => outbox.commit([depth(start + 1), bad]), /unreadable/);
+  assert.deepEqual(outbox.health(), before);
+  outbox.commit([depth(start + 1)]);
+  assert.deepEqual(pointsOf(outbox), [depth(start), depth(start + 1)]);
+});
+
+test('health() counts the same as the file after drops, acknowledgements and restarts', (t) => {
+  const { open } = setup(t, { maxBytes: 3_000 });
+  const outbox = open();
+  for (let n = 0; n < 60; n += 1) outbox.commit([depth(start + n, n)]);
+  outbox.acknowledge((outbox.read(0, 1)[0]?.seq ?? 0) + 4);
+  const counted = outbox.health();
+  outbox.close();
+  const again = open().health();
+  assert.deepEqual({ batches: again.batches, bytes: again.bytes }, { batches: counted.batches, bytes: counted.bytes });
+  assert.ok(counted.batches > 0);
 });
