@@ -7,10 +7,13 @@ import type { Point } from './meter.ts';
 
 export const maxMessageBytes = 64 * 1024;
 export const wireVersion = 1;
+/** The range of Date; what lies beyond fits into no database. */
+const time = () => Type.Integer({ minimum: 0, maximum: 8_640_000_000_000_000 });
+const serial = (minimum: number) => Type.Integer({ minimum, maximum: Number.MAX_SAFE_INTEGER });
 
 const wirePoint = Type.Tuple([
   Type.String({ minLength: 1, maxLength: 40 }),
-  Type.Integer({ minimum: 0 }),
+  time(),
   Type.Record(Type.String({ maxLength: 40 }), Type.String({ maxLength: 200 })),
   Type.Record(Type.String({ maxLength: 40 }), Type.Union([Type.Number(), Type.String({ maxLength: 200 })])),
 ]);
@@ -20,11 +23,11 @@ const batch = Type.Object({
   /** Names one life of the outbox database. */
   outbox: Type.String({ pattern: '^[a-z0-9-]{8,40}$' }),
   /** Counts batches of this outbox from 1, without gaps but for counted drops. */
-  seq: Type.Integer({ minimum: 1 }),
+  seq: serial(1),
   /** Lowest number that the outbox still holds: what lies below it and never came was dropped there, not lost on the way. */
-  oldest: Type.Integer({ minimum: 1 }),
+  oldest: serial(1),
   /** Wall clock of the agent when it built the batch, milliseconds since 1970. */
-  at: Type.Integer({ minimum: 0 }),
+  at: time(),
   points: Type.Array(wirePoint, { maxItems: 5_000 }),
 });
 const status = Type.Object({
@@ -32,14 +35,14 @@ const status = Type.Object({
   state: Type.Union([Type.Literal('online'), Type.Literal('offline')]),
   /** Names one MQTT connection, so that a late last will of an older one is ignored. */
   connection: Type.String({ pattern: '^[a-z0-9-]{8,40}$' }),
-  at: Type.Integer({ minimum: 0 }),
+  at: time(),
   version: Type.Optional(Type.String({ maxLength: 40 })),
 });
 const ack = Type.Object({
   v: Type.Literal(wireVersion),
   outbox: Type.String({ pattern: '^[a-z0-9-]{8,40}$' }),
   /** Every batch up to and with this one is stored. */
-  seq: Type.Integer({ minimum: 0 }),
+  seq: serial(0),
 });
 
 export type Batch = {

@@ -1,6 +1,7 @@
 // The embedded MQTT broker (aedes, MQTT 3.1.1). Promise: an agent publishes only on its own up, status and reply, its last
 // will included, and reads only its own ack and cmd; nobody else gets in.
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { EventEmitter } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
@@ -38,14 +39,20 @@ export function createEmbeddedBroker(options: {
   readonly log: Log;
 }): EmbeddedBroker {
   const { config, passwords, tls, ingest, log } = options;
-  const accounts = new Map<Client, Address>();
+  const accounts = new WeakMap<Client, Address>();
+  /** By client id. */
+  const online = new Map<string, Client>();
   const sockets = new Set<Socket>();
   let aedes: Aedes | undefined;
   let server: Server | undefined;
 
-  function onSocket(socket: Socket): void {
+  /** Every TCP connection, also one whose TLS never comes about: stop() ends them. */
+  function track(socket: Socket): void {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
+  }
+
+  function onSocket(socket: Socket): void {
     socket.on('data', createFrameLimit({ maxBytes: maxPacketBytes, onExceeded: () => socket.destroy() }));
     socket.on('error', () => socket.destroy());
     aedes?.handle(socket);
@@ -53,12 +60,17 @@ export function createEmbeddedBroker(options: {
 
   async function start(): Promise<void> {
     aedes = await Aedes.createBroker({
-      ...rights({ passwords, accounts, log }),
+      ...rights({ passwords, accounts, online, log }),
       connectTimeout: connectTimeoutMs,
       drainTimeout: 15_000,
       maxClientsIdLength: 128,
     });
-    aedes.on('clientDisconnect', (client) => void accounts.delete(client));
+    aedes.on('client', (client) => void online.set(client.id, client));
+    aedes.on('clientDisconnect', (client) => {
+      if (online.get(client.id) === client) online.delete(client.id);
+    });
+    const emitter: EventEmitter = aedes; // its types leave this event out; without a listener it would end the process
+    emitter.on('error', (error: unknown) => log.error({ error: describe(error) }, 'broker error'));
     aedes.on('clientError', (client, error) =>
       log.debug({ client: client.id, error: describe(error) }, 'client error'),
     );
@@ -79,7 +91,8 @@ export function createEmbeddedBroker(options: {
     server =
       tls === undefined
         ? createServer({ noDelay: true }, onSocket)
-        : createTlsServer({ ...tls, noDelay: true }, onSocket);
+        : createTlsServer({ ...tls, noDelay: true, handshakeTimeout: connectTimeoutMs }, onSocket);
+    server.on('connection', track);
     server.maxConnections = Math.max(100, config.agents.length * 4);
     await listen(server, config);
   }
@@ -124,25 +137,40 @@ type Rights = Pick<AedesOptions, 'authenticate' | 'authorizePublish' | 'authoriz
 
 function rights(options: {
   readonly passwords: ReadonlyMap<string, string>;
-  readonly accounts: Map<Client, Address>;
+  readonly accounts: WeakMap<Client, Address>;
+  readonly online: ReadonlyMap<string, Client>;
   readonly log: Log;
 }): Rights {
-  const { passwords, accounts, log } = options;
+  const { passwords, accounts, online, log } = options;
+  let refusals = 0;
   return {
     authenticate(client, username, password, done) {
       const [tenant = '', agent = ''] = (username ?? '').split('/');
       const expected = passwords.get(username ?? '');
       const right = equal(password?.toString('utf8') ?? '', expected ?? '') && expected !== undefined;
       // The client id is bound to the account: otherwise one account could take over the connection of another.
-      if (right && client.id === clientIdOf({ tenant, agent })) {
+      // No session is kept for anybody: it would gather messages in memory for clients that never come back.
+      if (right && client.clean && client.id === clientIdOf({ tenant, agent })) {
         accounts.set(client, { tenant, agent });
+        if (online.has(client.id))
+          log.warn(
+            { tenant, agent },
+            'a new connection takes over: the line had broken, or two agents have one identity',
+          );
         done(null, true);
         return;
       }
-      log.warn(
-        { user: (username ?? '').slice(0, 80), problem: right ? 'wrong client id' : 'wrong user or password' },
-        'an agent was refused',
-      );
+      refusals += 1;
+      // Whoever tries passwords must not fill the disk with lines.
+      if (refusals <= 20 || refusals % 100 === 0)
+        log.warn(
+          {
+            user: (username ?? '').slice(0, 80),
+            problem: right ? 'wrong client id, or not a clean session' : 'wrong user or password',
+            count: refusals,
+          },
+          'an agent was refused',
+        );
       // 4: bad user name or password. The delay makes guessing slow.
       setTimeout(() => done(Object.assign(new Error('refused'), { returnCode: 4 }), false), refusalDelayMs).unref();
     },
@@ -153,8 +181,8 @@ function rights(options: {
       const leaf = topic?.leaf;
       const isOwn = own !== undefined && topic?.tenant === own.tenant && topic.agent === own.agent;
       const allowed = leaf === 'up' || leaf === 'status' || leaf === 'reply';
-      if (isOwn && allowed && (!packet.retain || leaf === 'status') && packet.payload.length <= maxMessageBytes)
-        return done(null);
+      const fits = packet.payload.length <= maxMessageBytes && packet.qos < 2; // a QoS 2 message is held in memory
+      if (isOwn && allowed && fits && (!packet.retain || leaf === 'status')) return done(null);
       log.warn(
         { client: client.id, topic: packet.topic.slice(0, 120), retain: packet.retain },
         'a message was refused',

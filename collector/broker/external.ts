@@ -48,7 +48,7 @@ export function createExternalBroker(options: {
   }
 
   /** One connection, from its start to its end; resolves with why it ended. */
-  function session(): Promise<string> {
+  async function session(): Promise<string> {
     const { promise, resolve } = Promise.withResolvers<string>();
     const current = open();
     client = current;
@@ -65,9 +65,10 @@ export function createExternalBroker(options: {
         problem = undefined;
       });
     });
-    current.on('message', (topic, payload) => {
+    current.on('message', (topic, payload, packet) => {
       const parsed = parseTopic(topic);
-      if (parsed !== undefined) ingest.receive({ tenant: parsed.tenant, agent: parsed.agent }, parsed.leaf, payload);
+      if (parsed !== undefined)
+        ingest.receive({ tenant: parsed.tenant, agent: parsed.agent }, parsed.leaf, payload, packet.retain);
     });
     current.on('error', (error) => {
       reason = describe(error);
@@ -81,10 +82,18 @@ export function createExternalBroker(options: {
     return promise;
   }
 
+  async function attempt(): Promise<string> {
+    try {
+      return await session();
+    } catch (error) {
+      return describe(error); // an address that nobody can connect to, such as port 99999
+    }
+  }
+
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       const since = clock.monotonic();
-      const reason = await session();
+      const reason = await attempt();
       if (stopping.signal.aborted) return;
       const text =
         'Cannot reach the broker ' +

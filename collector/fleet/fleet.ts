@@ -1,6 +1,7 @@
 // What is known of every agent: last readings, totals, who is alive. Promise: a batch is counted once, whatever dies when,
 // because its number is written in the transaction that counts it; liveness is judged by the collector's monotonic clock.
 import type { Clock } from '#shared/clock.ts';
+import { describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
 import type { Point } from '#shared/meter.ts';
 import { metrics } from '#shared/metrics.ts';
@@ -8,34 +9,11 @@ import type { Database } from '#shared/sqlite.ts';
 import { transaction } from '#shared/sqlite.ts';
 import type { Batch, Status } from '#shared/wire.ts';
 import type { AgentState, AgentView } from './agent-view.ts';
+import { createMember, keyOf, loadMembers, prepare } from './members.ts';
+import type { Member, Origin } from './members.ts';
 
-export type Origin = { readonly tenant: string; readonly agent: string };
-
-export const fleetSchema = `
-CREATE TABLE agent (
-  id INTEGER PRIMARY KEY,
-  tenant TEXT NOT NULL,
-  agent TEXT NOT NULL,
-  last_seen_at INTEGER NOT NULL DEFAULT 0,
-  version TEXT NOT NULL DEFAULT '',
-  mail_in INTEGER NOT NULL DEFAULT 0,
-  mail_out INTEGER NOT NULL DEFAULT 0,
-  UNIQUE (tenant, agent)
-) STRICT;
-CREATE TABLE outbox_position (
-  agent INTEGER NOT NULL REFERENCES agent (id) ON DELETE CASCADE,
-  outbox TEXT NOT NULL,
-  seq INTEGER NOT NULL,
-  used_at INTEGER NOT NULL,
-  PRIMARY KEY (agent, outbox)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE reading (
-  agent INTEGER NOT NULL REFERENCES agent (id) ON DELETE CASCADE,
-  series TEXT NOT NULL,
-  at INTEGER NOT NULL,
-  point TEXT NOT NULL,
-  PRIMARY KEY (agent, series)
-) STRICT, WITHOUT ROWID`;
+export { fleetSchema } from './members.ts';
+export type { Origin } from './members.ts';
 
 export type Fleet = {
   readonly views: () => readonly AgentView[];
@@ -44,30 +22,24 @@ export type Fleet = {
   readonly lastSeq: (origin: Origin, outbox: string) => number;
   /** Counts a batch and remembers its readings; resolves nothing, throws when the disk fails. A batch counted before changes nothing. */
   readonly apply: (origin: Origin, batch: Batch) => void;
-  /** A birth, or a last will: the latter only when it belongs to the connection of the last birth. */
-  readonly seen: (origin: Origin, status: Status) => void;
+  /**
+   * A birth, or a last will: the latter only when it belongs to the connection of the last birth. `retained`: the broker kept
+   * it from earlier, so it is no sign of life.
+   */
+  readonly seen: (origin: Origin, status: Status, retained?: boolean) => void;
+  /** Something came from the agent just now, whether it can be stored or not. */
+  readonly heard: (origin: Origin) => void;
   /** Called after anything of an agent changed; returns how to end that. */
   readonly onChange: (listener: (origin: Origin) => void) => () => void;
 };
 
-/** One agent in memory; the database holds the same but for `heardAt`, `connection` and `connected`. */
-type Member = {
-  readonly rowId: number;
-  readonly origin: Origin;
-  lastSeenAt: number;
-  version: string;
-  mailIn: number;
-  mailOut: number;
-  readonly readings: Map<string, Point>;
-  /** Monotonic; the start of this process until it is heard. */
-  heardAt: number;
-  heard: boolean;
-  connection: string;
-  /** Undefined until this process has been told. */
-  connected: boolean | undefined;
-};
-
+/** Names come from outside: memory must not grow with them. */
+const maxAgents = 10_000;
 const maxReadings = 2_000;
+/** A series that was not said for so long is no more: an account or a block list was removed. Twice the longest interval. */
+const readingLifeMs = 48 * 3_600_000;
+/** More than any batch can hold. */
+const maxMailsAPoint = 1_000_000;
 
 export function createFleet(options: {
   readonly db: Database;
@@ -85,6 +57,8 @@ export function createFleet(options: {
     const key = keyOf(origin);
     const known = members.get(key);
     if (known !== undefined) return known;
+    if (members.size >= maxAgents)
+      throw new Error('Cannot take agent ' + key + ': there are ' + members.size + ' already');
     statements.addAgent.run(origin.tenant, origin.agent);
     const rowId = Number(statements.findAgent.get(origin.tenant, origin.agent)?.['id']);
     const member = createMember(rowId, origin, clock.monotonic());
@@ -96,11 +70,18 @@ export function createFleet(options: {
   function heard(member: Member): void {
     member.heardAt = clock.monotonic();
     member.heard = true;
+    member.connected = true;
     member.lastSeenAt = clock.now();
   }
 
   function changed(origin: Origin): void {
-    for (const listener of listeners) listener(origin);
+    for (const listener of listeners) {
+      try {
+        listener(origin);
+      } catch (error) {
+        log.error({ ...origin, error: describe(error) }, 'a listener failed');
+      }
+    }
   }
 
   function lastSeq(member: Member, outbox: string): number {
@@ -109,37 +90,33 @@ export function createFleet(options: {
 
   function apply(origin: Origin, batch: Batch): void {
     const member = memberOf(origin);
-    if (batch.seq <= lastSeq(member, batch.outbox)) {
-      heard(member);
-      return;
-    }
+    if (batch.seq <= lastSeq(member, batch.outbox)) return;
     const counts = countMails(batch.points);
-    const fresh = newestReadings(batch.points, member.readings);
+    const fresh = lastReadings(batch.points, member.readings);
+    const gone = [...member.readings].filter(([series, { at }]) => !fresh.has(series) && isOver(at, batch.at));
     transaction(db, () => {
       statements.setPosition.run(member.rowId, batch.outbox, batch.seq, clock.now());
       statements.count.run(counts.mailIn, counts.mailOut, clock.now(), member.rowId);
       for (const [series, point] of fresh)
         statements.setReading.run(member.rowId, series, point.at, JSON.stringify(point));
+      for (const [series] of gone) statements.dropReading.run(member.rowId, series);
     });
     member.mailIn += counts.mailIn;
     member.mailOut += counts.mailOut;
-    for (const [series, point] of fresh) {
-      if (member.readings.has(series) || member.readings.size < maxReadings) member.readings.set(series, point);
-    }
-    member.connected = true;
-    heard(member);
+    for (const [series, point] of fresh) member.readings.set(series, point);
+    for (const [series] of gone) member.readings.delete(series);
     changed(origin);
   }
 
-  function seen(origin: Origin, status: Status): void {
+  function seen(origin: Origin, status: Status, retained = false): void {
     const member = memberOf(origin);
     // A last will that comes late belongs to a connection that is no more.
     if (status.state === 'offline' && member.connection !== '' && status.connection !== member.connection) return;
-    member.connected = status.state === 'online';
-    if (status.state === 'online') {
+    if (status.state === 'offline') member.connected = false;
+    else {
       member.connection = status.connection;
       member.version = status.version ?? member.version;
-      heard(member);
+      if (!retained) heard(member);
       statements.setSeen.run(member.lastSeenAt, member.version, member.rowId);
     }
     changed(origin);
@@ -158,6 +135,12 @@ export function createFleet(options: {
     },
     apply,
     seen,
+    heard(origin) {
+      const member = memberOf(origin);
+      const isNews = !member.heard || member.connected !== true;
+      heard(member);
+      if (isNews) changed(origin);
+    },
     onChange(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
@@ -165,76 +148,32 @@ export function createFleet(options: {
   };
 }
 
-const keyOf = (origin: Origin): string => origin.tenant + '/' + origin.agent;
-
-function createMember(rowId: number, origin: Origin, now: number): Member {
-  return {
-    rowId,
-    origin,
-    lastSeenAt: 0,
-    version: '',
-    mailIn: 0,
-    mailOut: 0,
-    readings: new Map(),
-    heardAt: now,
-    heard: false,
-    connection: '',
-    connected: undefined,
-  };
-}
-
-function loadMembers(db: Database, now: number): Map<string, Member> {
-  const members = new Map<string, Member>();
-  const byRow = new Map<number, Member>();
-  for (const row of db.prepare('SELECT * FROM agent ORDER BY tenant, agent').all()) {
-    const origin = { tenant: String(row['tenant']), agent: String(row['agent']) };
-    const member = createMember(Number(row['id']), origin, now);
-    member.lastSeenAt = Number(row['last_seen_at']);
-    member.version = String(row['version']);
-    member.mailIn = Number(row['mail_in']);
-    member.mailOut = Number(row['mail_out']);
-    members.set(keyOf(origin), member);
-    byRow.set(member.rowId, member);
-  }
-  for (const row of db.prepare('SELECT agent, series, point FROM reading').all()) {
-    const point = JSON.parse(String(row['point'])) as Point; // written by apply()
-    byRow.get(Number(row['agent']))?.readings.set(String(row['series']), point);
-  }
-  return members;
-}
-
-function prepare(db: Database) {
-  return {
-    addAgent: db.prepare('INSERT INTO agent (tenant, agent) VALUES (?, ?) ON CONFLICT DO NOTHING'),
-    findAgent: db.prepare('SELECT id FROM agent WHERE tenant = ? AND agent = ?'),
-    position: db.prepare('SELECT seq FROM outbox_position WHERE agent = ? AND outbox = ?'),
-    setPosition: db.prepare(`INSERT INTO outbox_position (agent, outbox, seq, used_at) VALUES (?, ?, ?, ?)
-      ON CONFLICT (agent, outbox) DO UPDATE SET seq = excluded.seq, used_at = excluded.used_at`),
-    count: db.prepare('UPDATE agent SET mail_in = mail_in + ?, mail_out = mail_out + ?, last_seen_at = ? WHERE id = ?'),
-    setSeen: db.prepare('UPDATE agent SET last_seen_at = ?, version = ? WHERE id = ?'),
-    setReading: db.prepare(`INSERT INTO reading (agent, series, at, point) VALUES (?, ?, ?, ?)
-      ON CONFLICT (agent, series) DO UPDATE SET at = excluded.at, point = excluded.point`),
-  };
-}
-
 function countMails(points: readonly Point[]): { readonly mailIn: number; readonly mailOut: number } {
   const sum = (name: Point['name'], outcome: string): number =>
     points
       .filter((point) => point.name === name && point.tags['outcome'] === outcome)
-      .reduce((total, point) => total + Number(point.fields['count'] ?? 0), 0);
-  return { mailIn: Math.round(sum('mail_in', 'delivered')), mailOut: Math.round(sum('mail_out', 'sent')) };
+      .map((point) => Math.round(Number(point.fields['count'] ?? 0)))
+      // What comes from outside must not become a total that no database takes.
+      .reduce((total, count) => total + Math.min(Math.max(count, 0), maxMailsAPoint), 0);
+  return { mailIn: sum('mail_in', 'delivered'), mailOut: sum('mail_out', 'sent') };
 }
 
-/** Of each gauge series the newest point, when it is newer than what is known: a back-fill must not undo the present. */
-function newestReadings(points: readonly Point[], known: ReadonlyMap<string, Point>): ReadonlyMap<string, Point> {
+/**
+ * Of each gauge series the point that was said last. Batches are counted in the order in which they were made, so this is the
+ * present as the agent knows it; by their times it would not be, when the agent's clock was ahead and was set right.
+ */
+function lastReadings(points: readonly Point[], known: ReadonlyMap<string, Point>): ReadonlyMap<string, Point> {
   const fresh = new Map<string, Point>();
   for (const point of points) {
     if (metrics[point.name].kind !== 'gauge') continue;
     const series = seriesOf(point);
-    const latest = fresh.get(series) ?? known.get(series);
-    if (latest === undefined || point.at >= latest.at) fresh.set(series, point);
+    if (known.has(series) || known.size + fresh.size < maxReadings) fresh.set(series, point);
   }
   return fresh;
+}
+
+function isOver(at: number, now: number): boolean {
+  return Math.abs(now - at) > readingLifeMs;
 }
 
 export function seriesOf(point: Pick<Point, 'name' | 'tags'>): string {

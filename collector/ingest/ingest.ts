@@ -33,8 +33,11 @@ export type IngestCounts = {
   readonly refusedPoints: number;
 };
 export type Ingest = {
-  /** Takes a message; never throws, never waits. The broker has already said who sent it: `origin` comes from the topic. */
-  readonly receive: (origin: Origin, leaf: Leaf, payload: Uint8Array) => void;
+  /**
+   * Takes a message; never throws, never waits. The broker has already said who sent it: `origin` comes from the topic.
+   * `retained`: the broker kept it from earlier, so it is no sign of life.
+   */
+  readonly receive: (origin: Origin, leaf: Leaf, payload: Uint8Array, retained?: boolean) => void;
   /** The broker says how acknowledgements travel. */
   readonly onAck: (publish: (origin: Origin, payload: string) => void) => void;
   readonly counts: () => IngestCounts;
@@ -44,7 +47,9 @@ export type Ingest = {
 };
 
 /** Batches of one agent that may wait for the store; what comes on top is sent again by the agent. */
-const maxWaiting = 32;
+const maxWaiting = 16;
+/** Of all agents together: when the store is away, memory does not grow with their number. */
+const maxWaitingOfAll = 2_000;
 const maxDeadLetters = 1_000;
 
 type Lane = { readonly origin: Origin; readonly waiting: Batch[]; running: Promise<void> | undefined };
@@ -63,14 +68,22 @@ export function createIngest(options: {
   const stopping = new AbortController();
   const keepAside = createDeadLetters(db, clock);
   let acknowledge: (origin: Origin, payload: string) => void = () => {};
+  const unknownTold = new Set<string>();
+  const stopped = new Promise<never>((_, reject) => {
+    stopping.signal.addEventListener('abort', () => reject(new Error('the collector stops')));
+  });
+  stopped.catch(() => {});
+  let waitingOfAll = 0;
   let problem: string | undefined;
 
   function bury(origin: Origin, leaf: Leaf, payload: Uint8Array, reason: string): void {
     counts.deadLetters += 1;
-    log.warn(
-      { ...origin, leaf, bytes: payload.length, problem: reason },
-      'a message that cannot be read is kept aside',
-    );
+    // A flood of nonsense must not become a flood of lines.
+    if (counts.deadLetters <= 20 || counts.deadLetters % 100 === 0)
+      log.warn(
+        { ...origin, leaf, bytes: payload.length, problem: reason, count: counts.deadLetters },
+        'a message that cannot be read is kept aside',
+      );
     try {
       keepAside(origin, leaf, payload, reason);
     } catch (error) {
@@ -87,13 +100,15 @@ export function createIngest(options: {
     const backoff = createBackoff({ firstMs: 200, maxMs: 10_000, random, floor: 0.5 });
     while (!stopping.signal.aborted) {
       try {
-        const { refused } = await store.write(origin, batch.points, stopping.signal);
+        const written = store.write(origin, batch.points, stopping.signal);
+        const { refused } = await Promise.race([written, stopped]);
         counts.refusedPoints += refused;
         if (refused > 0) log.warn({ ...origin, seq: batch.seq, refused }, 'the database refused points');
         if (problem !== undefined) log.info('the store takes measurements again');
         problem = undefined;
         return true;
       } catch (error) {
+        if (stopping.signal.aborted) return false;
         if (problem === undefined)
           log.error({ error: describe(error) }, 'the store takes no measurements; the agents keep them');
         problem = describe(error);
@@ -125,6 +140,7 @@ export function createIngest(options: {
       batch !== undefined && !stopping.signal.aborted;
       batch = lane.waiting.shift()
     ) {
+      waitingOfAll -= 1;
       try {
         await take(lane.origin, batch);
       } catch (error) {
@@ -153,15 +169,24 @@ export function createIngest(options: {
       return;
     }
     counts.refusedPoints += decoded.dropped;
-    if (decoded.dropped > 0)
-      log.warn({ ...origin, dropped: decoded.dropped }, 'points that this version does not know');
+    tellUnknown(origin, decoded.dropped);
     enqueue(origin, decoded.value);
+  }
+
+  /** A newer agent says them with every batch: once is enough. */
+  function tellUnknown(origin: Origin, dropped: number): void {
+    const key = origin.tenant + '/' + origin.agent;
+    if (dropped === 0 || unknownTold.has(key)) return;
+    unknownTold.add(key);
+    log.warn({ ...origin, dropped }, 'points that this version does not know are left out; update the collector');
   }
 
   function enqueue(origin: Origin, batch: Batch): void {
     const lane = laneOf(origin);
-    if (lane.waiting.length >= maxWaiting) return;
+    const isFull = lane.waiting.length >= maxWaiting || (waitingOfAll >= maxWaitingOfAll && lane.waiting.length > 0);
+    if (isFull) return;
     lane.waiting.push(batch);
+    waitingOfAll += 1;
     lane.running ??= run(lane);
   }
 
@@ -171,15 +196,26 @@ export function createIngest(options: {
     if (position !== undefined) enqueue(origin, { ...position, at: clock.now(), points: [] });
   }
 
-  return {
-    receive(origin, leaf, payload) {
-      if (stopping.signal.aborted) return;
-      if (leaf === 'up') return receiveBatch(origin, payload);
-      if (leaf !== 'status') return undefined;
+  function takeMessage(origin: Origin, leaf: Leaf, payload: Uint8Array, retained: boolean): void {
+    if (leaf === 'up' && !retained) {
+      // Alive is who is heard, also while the store is away.
+      fleet.heard(origin);
+      receiveBatch(origin, payload);
+    } else if (leaf === 'status') {
       const decoded = decodeStatus(payload);
-      if (decoded.ok) fleet.seen(origin, decoded.value);
+      if (decoded.ok) fleet.seen(origin, decoded.value, retained);
       else if (payload.length > 0) bury(origin, leaf, payload, decoded.problem);
-      return undefined;
+    }
+  }
+
+  return {
+    receive(origin, leaf, payload, retained = false) {
+      if (stopping.signal.aborted) return;
+      try {
+        takeMessage(origin, leaf, payload, retained);
+      } catch (error) {
+        log.error({ ...origin, leaf, error: describe(error) }, 'a message could not be taken');
+      }
     },
     onAck(publish) {
       acknowledge = publish;

@@ -7,8 +7,10 @@ import type { Clock } from '#shared/clock.ts';
 import { describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
 import type { Point } from '#shared/meter.ts';
+import { namePattern } from '#shared/topics.ts';
 import { metrics } from '#shared/metrics.ts';
 import type { InfluxStoreConfig } from '../config.ts';
+import { isNumberField } from './store.ts';
 import type { Origin, Series, SeriesQuery, Store } from './store.ts';
 
 const requestTimeoutMs = 15_000;
@@ -33,15 +35,24 @@ export function openInfluxStore(options: {
   });
   let problem: string | undefined;
 
+  async function createDatabase(): Promise<void> {
+    try {
+      await within(influx.createDatabase(database));
+    } catch (error) {
+      // Without its status: that one must not be taken for a word about points.
+      throw new Error('the database does not exist and cannot be created: ' + describe(error), { cause: error });
+    }
+  }
+
   async function attempt(points: readonly IPoint[]): Promise<void> {
     try {
-      await influx.writePoints([...points], { precision: 'ms' });
+      await within(influx.writePoints([...points], { precision: 'ms' }));
     } catch (error) {
       if (statusOf(error) !== 404) throw error;
       // "database not found": made here, so that a new server needs no preparation.
       log.info({ database }, 'the database does not exist yet and is created');
-      await influx.createDatabase(database);
-      await influx.writePoints([...points], { precision: 'ms' });
+      await createDatabase();
+      await within(influx.writePoints([...points], { precision: 'ms' }));
     }
   }
 
@@ -51,8 +62,12 @@ export function openInfluxStore(options: {
       await attempt(points);
       return 0;
     } catch (error) {
-      const status = statusOf(error);
-      if (status !== 400 && status !== 413) throw error;
+      if (!isAboutPoints(error)) throw error;
+      const tooOld = /partial write: points beyond retention policy dropped=([0-9]+)/.exec(describe(error))?.[1];
+      if (tooOld !== undefined) {
+        log.warn({ points: Number(tooOld) }, 'points are older than the database keeps');
+        return Number(tooOld); // said after the rest was stored
+      }
       const [only] = points;
       if (only !== undefined && points.length === 1) {
         log.warn(
@@ -67,26 +82,50 @@ export function openInfluxStore(options: {
     }
   }
 
+  async function write(points: readonly IPoint[]): Promise<{ readonly refused: number }> {
+    try {
+      const refused = await writeAll(points);
+      problem = undefined;
+      return { refused };
+    } catch (error) {
+      problem =
+        'Cannot write to ' +
+        place +
+        ': ' +
+        describe(error).slice(0, 300) +
+        ', expected InfluxDB 1.x that takes points; check option store';
+      throw new Error(problem, { cause: error });
+    }
+  }
+
+  // Nothing is written: this makes the database and tells a wrong address or password before the first agent reports.
+  void write([]).catch((error: unknown) => log.warn(describe(error)));
+
   return {
-    async write(origin, points) {
-      if (points.length === 0) return { refused: 0 };
-      try {
-        const refused = await writeAll(points.map((point) => toInflux(origin, point)));
-        problem = undefined;
-        return { refused };
-      } catch (error) {
-        problem =
-          'Cannot write to ' + place + ': ' + describe(error).slice(0, 300) + ', expected InfluxDB 1.x to take points';
-        throw new Error(problem, { cause: error });
-      }
-    },
+    write: async (origin, points) =>
+      points.length === 0 ? { refused: 0 } : write(points.map((point) => toInflux(origin, point))),
     async query(query) {
-      const answer: unknown = await influx.queryRaw(toInfluxQl(query), { precision: 'ms' });
+      // The package escapes only the first quote after a backslash: nothing but names goes into a statement.
+      const isSafe =
+        isNumberField(query) && [query.tenant, query.agent].every((text) => new RegExp(namePattern).test(text));
+      if (!isSafe) return [];
+      const answer: unknown = await within(influx.queryRaw(toInfluxQl(query), { precision: 'ms' }));
       return readSeries(answer);
     },
     problem: () => problem,
     close: () => Promise.resolve(),
   };
+}
+
+/** The package never ends a request whose answer breaks off half-way. */
+async function within<T>(request: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error('no answer within ' + requestTimeoutMs + ' ms')), requestTimeoutMs);
+  try {
+    return await Promise.race([request, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** The pool keeps a host out of use for a while after a failure; with one host that only adds failures of its own. */
@@ -104,7 +143,8 @@ function toInflux(origin: Origin, point: Point): IPoint {
     measurement: point.name,
     tags: { tenant: origin.tenant, agent: origin.agent, ...point.tags },
     fields,
-    timestamp: new Date(point.at),
+    // A number: a Date beyond the years it knows throws. Not 0: the package leaves that out, and the server's time is taken.
+    timestamp: Math.max(1, point.at),
   };
 }
 
@@ -136,6 +176,16 @@ type RawSeries = {
   readonly tags?: Readonly<Record<string, string>>;
   readonly values: readonly (readonly [number, unknown])[];
 };
+
+/** A 400 or 413 that comes from InfluxDB itself: one from something else on this port would make us throw points away. */
+function isAboutPoints(error: unknown): boolean {
+  const status = statusOf(error);
+  if ((status !== 400 && status !== 413) || typeof error !== 'object' || error === null || !('res' in error))
+    return false;
+  const { res } = error;
+  if (typeof res !== 'object' || res === null || !('headers' in res)) return false;
+  return typeof res.headers === 'object' && res.headers !== null && 'x-influxdb-version' in res.headers;
+}
 
 /** HTTP status of an error of the package, if the server answered. */
 function statusOf(error: unknown): number | undefined {

@@ -5,6 +5,7 @@ import type { Log } from '#shared/log.ts';
 import type { Point } from '#shared/meter.ts';
 import { openDatabase, transaction } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
+import { isNumberField } from './store.ts';
 import type { Origin, Series, SeriesQuery, Store } from './store.ts';
 
 const schema = [
@@ -69,7 +70,7 @@ export function openSqliteStore(options: { readonly path: string; readonly clock
       }
       return { refused: 0 };
     },
-    query: async (query) => readSeries(db, query),
+    query: async (query) => (isNumberField(query) ? readSeries(db, query) : []),
     problem: () => problem,
     close: async () => db.close(),
   };
@@ -107,7 +108,8 @@ const aggregates = {
 function readSeries(db: Database, query: SeriesQuery): readonly Series[] {
   const rows = db
     .prepare(
-      `SELECT tags, (at - :from) / :step AS bucket, ${aggregates[query.aggregate]} FROM (
+      // Numbers are bound as REAL, and a step must be divided as a whole number.
+      `SELECT tags, (at - CAST(:from AS INTEGER)) / CAST(:step AS INTEGER) AS bucket, ${aggregates[query.aggregate]} FROM (
          SELECT series.tags AS tags, point.at AS at, json_extract(point.fields, :path) AS value
          FROM series JOIN point ON point.series = series.id
          WHERE series.tenant = :tenant AND series.agent = :agent AND series.metric = :metric AND point.at >= :from AND point.at < :to)

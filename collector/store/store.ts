@@ -1,6 +1,7 @@
 // The small interface behind which the time series live: embedded SQLite or InfluxDB.
 import type { Point } from '#shared/meter.ts';
-import type { MetricName } from '#shared/metrics.ts';
+import { metrics } from '#shared/metrics.ts';
+import type { FieldSpec, MetricName } from '#shared/metrics.ts';
 
 export type Origin = { readonly tenant: string; readonly agent: string };
 
@@ -16,6 +17,12 @@ export type SeriesQuery = {
   /** How the points of one step become one value. */
   readonly aggregate: 'sum' | 'last' | 'max' | 'mean';
 };
+/** Only numbers make a series; the name comes from outside and becomes a part of the question to the database. */
+export function isNumberField(query: Pick<SeriesQuery, 'metric' | 'field'>): boolean {
+  const fields: Readonly<Record<string, FieldSpec>> = metrics[query.metric].fields;
+  return Object.hasOwn(fields, query.field) && fields[query.field]?.type === 'number';
+}
+
 export type Series = {
   readonly tags: Readonly<Record<string, string>>;
   /** Start of the step in milliseconds since 1970, value; steps without points are left out. */

@@ -51,7 +51,7 @@ test('an agent is online, then stale, then offline as it stays silent', () => {
   assert.equal(stateOf(fleet), 'online');
   pass(61);
   assert.equal(stateOf(fleet), 'stale');
-  fleet.apply(origin, batch(1));
+  fleet.heard(origin);
   assert.equal(stateOf(fleet), 'online');
   pass(301);
   assert.equal(stateOf(fleet), 'offline');
@@ -112,12 +112,12 @@ test('only delivered and sent mails are counted', () => {
   assert.deepEqual([view?.mailIn.count, view?.mailOut.count], [1, 0]);
 });
 
-test('late data does not undo the present', () => {
+test('what was said last is the present, also when the clock of the agent was set back', () => {
   const { open } = setup();
   const fleet = open();
   fleet.apply(origin, batch(1, [createPoint('queue', 100, {}, { depth: 9 })]));
   fleet.apply(origin, batch(2, [createPoint('queue', 50, {}, { depth: 1 })]));
-  assert.equal(fleet.view('acme', 'nas-1')?.queue.count, 9);
+  assert.equal(fleet.view('acme', 'nas-1')?.queue.count, 1);
 });
 
 test('listeners hear of a change until they leave', () => {
@@ -129,4 +129,75 @@ test('listeners hear of a change until they leave', () => {
   leave();
   fleet.apply(origin, batch(2));
   assert.deepEqual(heard, ['nas-1']);
+});
+
+test('a birth that the broker kept from earlier is no sign of life, a goodbye still is one', () => {
+  const { open } = setup();
+  const fleet = open();
+  fleet.seen(origin, status('online', 'connection-1'), true);
+  assert.equal(stateOf(fleet), 'stale');
+  assert.equal(fleet.view('acme', 'nas-1')?.lastSeenAt, 0);
+  fleet.seen(origin, status('offline', 'connection-1'), true);
+  assert.equal(stateOf(fleet), 'offline');
+  fleet.heard(origin);
+  assert.equal(stateOf(fleet), 'online');
+});
+
+test('counting a batch that was heard earlier does not bring an agent back that has said goodbye', () => {
+  const { open } = setup();
+  const fleet = open();
+  fleet.seen(origin, status('online', 'connection-1'));
+  fleet.heard(origin);
+  fleet.seen(origin, status('offline', 'connection-1'));
+  fleet.apply(origin, batch(1));
+  assert.equal(stateOf(fleet), 'offline');
+});
+
+test('a series that is not said for two days is gone, also after a restart', () => {
+  const { open } = setup();
+  const fleet = open();
+  const day = 86_400_000;
+  const account = (at: number, id: string) => createPoint('account', at, { account: id }, { up: 0 });
+  fleet.apply(origin, { ...batch(1, [account(day, 'old'), account(day, 'new')]), at: day });
+  fleet.apply(origin, { ...batch(2, [account(2.9 * day, 'new')]), at: 2.9 * day });
+  assert.equal(fleet.view('acme', 'nas-1')?.readings.length, 2);
+  fleet.apply(origin, { ...batch(3, [account(3.1 * day, 'new')]), at: 3.1 * day });
+  for (const one of [fleet, open()])
+    assert.deepEqual(
+      one.view('acme', 'nas-1')?.readings.map(({ tags }) => tags['account']),
+      ['new'],
+    );
+});
+
+test('counts that nobody can have do not spoil the totals', () => {
+  const { open } = setup();
+  const fleet = open();
+  for (const [index, count] of [1e300, -5, 0.4, 2].entries()) {
+    const mail = createPoint('mail_in', 1, { account: 'info', outcome: 'delivered' }, { count });
+    fleet.apply(origin, batch(index + 1, [mail]));
+  }
+  assert.equal(fleet.view('acme', 'nas-1')?.mailIn.count, 1_000_002);
+  assert.equal(open().view('acme', 'nas-1')?.mailIn.count, 1_000_002);
+});
+
+test('a series too many is not kept', () => {
+  const { open } = setup();
+  const fleet = open();
+  for (let n = 0; n < 3; n += 1) {
+    const points = Array.from({ length: 900 }, (_, i) =>
+      createPoint('account', 1, { account: 'a-' + n + '-' + i }, { up: 1 }),
+    );
+    fleet.apply(origin, batch(n + 1, points));
+  }
+  for (const one of [fleet, open()]) assert.equal(one.view('acme', 'nas-1')?.readings.length, 2_000);
+});
+
+test('a listener that fails does not undo what was counted', () => {
+  const { open } = setup();
+  const fleet = open();
+  fleet.onChange(() => {
+    throw new Error('broken page');
+  });
+  fleet.apply(origin, batch(1));
+  assert.equal(fleet.lastSeq(origin, 'outbox-0001'), 1);
 });

@@ -163,3 +163,63 @@ test('a flood of unreadable messages stays bounded', (t) => {
   assert.equal(db.prepare('SELECT count(*) AS n FROM dead_letter').get()?.['n'], 1_000);
   assert.equal(ingest.counts().deadLetters, 1_200);
 });
+
+test('an agent that reports is alive, also while the store is away', async (t) => {
+  const { ingest, fleet, store } = setup(t);
+  store.failing = true;
+  ingest.receive(origin, 'up', batch(1));
+  await waitFor('a try', () => store.writes > 0);
+  assert.equal(fleet.view('acme', 'nas-1')?.state, 'online');
+  await ingest.stop();
+});
+
+test('a report that the broker kept is not taken: it comes from nowhere', async (t) => {
+  const { ingest, fleet, acks } = setup(t);
+  ingest.receive(origin, 'up', batch(1), true);
+  ingest.receive(origin, 'up', batch(1));
+  await waitForAcks(acks, 1);
+  assert.equal(fleet.view('acme', 'nas-1')?.mailIn.count, 1);
+  assert.equal(ingest.counts().duplicates, 0);
+});
+
+test('times and numbers that no database holds do not block what follows', async (t) => {
+  const { ingest, acks } = setup(t);
+  const strange = [
+    `"seq":1,"oldest":1,"at":1,"points":[["queue",1e300,{},{"depth":1}]]`,
+    `"seq":2,"oldest":1,"at":1e300,"points":[]`,
+  ];
+  for (const rest of strange) ingest.receive(origin, 'up', Buffer.from(`{"v":1,"outbox":"${outbox}",${rest}}`));
+  ingest.receive(
+    origin,
+    'up',
+    Buffer.from(`{"v":1,"outbox":"${outbox}","seq":1e300,"oldest":1e300,"at":1,"points":[]}`),
+  );
+  ingest.receive(origin, 'up', batch(3));
+  await waitForAcks(acks, 3);
+  assert.deepEqual(acks, [1, 2, 3]);
+  assert.equal(ingest.counts().deadLetters, 3);
+});
+
+test('a store that is away holds only so much of what comes in', async (t) => {
+  const { ingest, store, acks } = setup(t);
+  store.failing = true;
+  for (let seq = 1; seq <= 100; seq += 1) ingest.receive(origin, 'up', batch(seq));
+  store.failing = false;
+  await waitForAcks(acks, 17);
+  assert.deepEqual(
+    acks,
+    [...Array(17).keys()].map((n) => n + 1),
+  );
+  ingest.receive(origin, 'up', batch(18));
+  await waitForAcks(acks, 18);
+});
+
+test('stop() does not wait for a store that never answers', async (t) => {
+  const { db } = setup(t);
+  const fleet = createFleet({ db, clock: systemClock, staleSeconds: 60, offlineSeconds: 300, log });
+  const store = { ...memoryStore(), write: () => new Promise<never>(() => {}) };
+  const ingest = createIngest({ store, fleet, db, clock: systemClock, random: () => 0.5, log });
+  ingest.receive(origin, 'up', batch(1));
+  await ingest.stop();
+  assert.equal(fleet.lastSeq(origin, outbox), 0);
+});
