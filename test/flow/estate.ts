@@ -37,6 +37,8 @@ export async function createEstate(options: {
   readonly collecting: Collecting;
   /** Further options of the agent. */
   readonly agent?: object;
+  /** Further secret files of the collector. */
+  readonly secrets?: Readonly<Record<string, string>>;
 }): Promise<Estate> {
   const { lab, servers, collecting } = options;
   const [pagePort, submissionPort] = [await lab.freePort(), await lab.freePort()];
@@ -124,7 +126,7 @@ export async function createEstate(options: {
         program: 'collector',
         folder: collectorFolder,
         config: collector,
-        secrets: { secret: password },
+        secrets: { secret: password, ...options.secrets },
       });
       lab.onStop(() => child.stop());
       return child;
