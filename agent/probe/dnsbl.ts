@@ -82,13 +82,13 @@ export function createDnsbl(options: { readonly dns: Dns; readonly clock: Clock 
     signal: AbortSignal,
   ): Promise<readonly (Verdict | undefined)[]> {
     const health = await testFamilies(zone, targets, resolver, signal);
-    const someHealthy = [...health.values()].some((one) => one.kind === 'healthy');
+    const someThere = [...health.values()].some((one) => one.kind === 'healthy' || !one.absent);
     return Promise.all(
       targets.map(async (target) => {
         const tested = health.get(target.family);
         if (tested === undefined) return undefined;
         if (tested.kind === 'healthy') return askTarget(zone, target, resolver, signal);
-        if (zone.kind === 'unknown' && tested.absent && someHealthy) return undefined;
+        if (zone.kind === 'unknown' && tested.absent && someThere) return undefined;
         return { state: tested.kind, codes: [], reason: tested.text };
       }),
     );
