@@ -64,6 +64,10 @@ protocol lmtp {
 }
 service anvil {
   client_limit = 1003
+  # No penalty: a wrong password is answered at once, also the tenth.
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
 }
 ${services(ports)}
 ${setup.extra}
