@@ -39,6 +39,8 @@ export type SendOptions = {
   readonly relay: RelayConfig;
   readonly relayEndpoint: Endpoint;
   readonly relayPassword: string;
+  /** File and option of the relay, for the log; its id when absent. */
+  readonly relayOrigin?: string;
   readonly db: Database;
   readonly journal: Journal;
   /** Absent: nobody can be told of a failure, failed mail is held. */
@@ -94,6 +96,7 @@ export function createParts(options: SendOptions): Parts {
   const work = createBell(clock);
   const health = createRelayHealth({
     id: relay.id,
+    origin: options.relayOrigin ?? 'relay ' + relay.id,
     clock,
     random,
     log,

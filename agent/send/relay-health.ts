@@ -17,6 +17,8 @@ export type RelayHealth = {
 
 export function createRelayHealth(options: {
   readonly id: string;
+  /** Where the relay stands in the configuration: the log names what is to be mended. */
+  readonly origin: string;
   readonly linePace: RetryPace;
   readonly loginPace: RetryPace;
   readonly clock: Pick<Clock, 'monotonic'>;
@@ -38,7 +40,7 @@ export function createRelayHealth(options: {
     failed(text, kind) {
       const pauseMs = pauses[kind].next();
       notBefore = clock.monotonic() + pauseMs;
-      if (text !== problem) log.warn({ relay: options.id, problem: text, pauseMs }, 'relay failed, mail waits');
+      if (text !== problem) log.warn({ relay: options.id, pauseMs }, options.origin + ': ' + text + '; mail waits');
       proven = false;
       problem = text;
       options.onChange();

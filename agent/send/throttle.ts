@@ -15,7 +15,8 @@ export type Throttle = {
 const freeOfPair = 5;
 /** Failures of all users at one address before those that have not logged in from it yet are kept out. */
 const freeOfAddress = 20;
-const closedFirstMs = 1_000;
+/** Counted from the failure, whose answer is held back already. */
+const closedFirstMs = 10_000;
 const closedMaxMs = 60_000;
 /** After so long without a failure all is forgiven. */
 const forgetMs = 900_000;
