@@ -71,10 +71,10 @@ async function runTests(files: readonly string[]): Promise<number> {
     },
   });
   const code = await exitCode(child);
-  const left = await endLeftovers(run);
+  const left = await endLeftovers({ id: run, folder });
   rmSync(folder, { recursive: true, force: true });
   if (left.length === 0) return code;
-  const list = left.map(({ pid, commandLine }) => '  ' + pid + ' ' + commandLine + '\n').join('');
+  const list = left.map(({ pid, commandLine }) => '  ' + pid + ' ' + commandLine.slice(0, 200) + '\n').join('');
   return refuse('The tests left processes running, which were ended now:\n' + list);
 }
 

@@ -1,38 +1,42 @@
-// Finds what a test run left behind: every process inherits a variable that names the run.
+// Finds what a test run left behind: every process inherits a variable that names the run. Dovecot empties its environment,
+// so the run's folder in a command line counts as well.
 import { waitFor } from './wait.ts';
 import { readProc, runningProcesses } from './process-table.ts';
 
 export const marker = 'MAILFERRY_TEST_RUN';
 
+export type Run = { readonly id: string; /** Of everything temporary. */ readonly folder: string };
 export type Leftover = { readonly pid: number; readonly commandLine: string };
 
-export function findLeftovers(run: string): readonly Leftover[] {
+export function findLeftovers(run: Run): readonly Leftover[] {
   return runningProcesses().flatMap(({ pid, command }) => {
-    if (
-      pid === process.pid ||
-      !readProc(pid, 'environ')
-        .split('\0')
-        .includes(marker + '=' + run)
-    )
-      return [];
-    return [{ pid, commandLine: readProc(pid, 'cmdline').replaceAll('\0', ' ').trim() || command }];
+    const commandLine = readProc(pid, 'cmdline').replaceAll('\0', ' ').trim() || command;
+    const marked = readProc(pid, 'environ')
+      .split('\0')
+      .includes(marker + '=' + run.id);
+    return pid !== process.pid && (marked || commandLine.includes(run.folder)) ? [{ pid, commandLine }] : [];
   });
 }
 
 /** Gives processes that are about to end a moment, then ends the others and returns them. */
-export async function endLeftovers(run: string, graceMs = 3_000): Promise<readonly Leftover[]> {
+export async function endLeftovers(run: Run, graceMs = 3_000): Promise<readonly Leftover[]> {
   const none = () => findLeftovers(run).length === 0;
-  const clean = await waitFor('the end of all processes', none, { timeoutMs: graceMs, everyMs: 100 }).catch(
-    () => false,
-  );
-  if (clean) return [];
-  const left = findLeftovers(run);
-  for (const { pid } of left) {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch {
-      // gone meanwhile
+  const isClean = () => waitFor('the end', none, { timeoutMs: graceMs, everyMs: 100 }).catch(() => false);
+  const ended = new Map<number, Leftover>();
+  // More than once: what is killed may have started something just before.
+  for (let round = 0; round < 5 && !(await isClean()); round += 1) {
+    for (const left of findLeftovers(run)) {
+      ended.set(left.pid, left);
+      kill(left.pid);
     }
   }
-  return left;
+  return [...ended.values()];
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // gone meanwhile
+  }
 }

@@ -35,13 +35,15 @@ test('a package counts only when it is wholly installed', () => {
   assert.equal(installLine(['rbldnsd', 'strace']), 'apt-get install --no-install-recommends rbldnsd strace');
 });
 
-test('a process that outlives the run is found by the mark in its environment, and ended', async () => {
-  const run = randomBytes(8).toString('hex');
-  const child = spawn('sleep', ['600'], { env: { ...process.env, [marker]: run }, stdio: 'ignore' });
-  await waitFor('the process to be seen', () => findLeftovers(run).length === 1);
+test('processes that outlive the run are found by their environment or their command line, and ended', async () => {
+  const run = { id: randomBytes(8).toString('hex'), folder: '/tmp/mf-' + randomBytes(8).toString('hex') };
+  const marked = spawn('sleep', ['600'], { env: { ...process.env, [marker]: run.id }, stdio: 'ignore' });
+  const bare = spawn('sh', ['-c', 'read x', run.folder + '/x.conf'], { env: {}, stdio: ['pipe', 'ignore', 'ignore'] });
+  await waitFor('both to be seen', () => findLeftovers(run).length === 2);
   const left = await endLeftovers(run, 100);
-  assert.deepEqual(left, [{ pid: child.pid, commandLine: 'sleep 600' }]);
-  await waitFor('its end', () => child.signalCode === 'SIGKILL');
+  assert.deepEqual(new Set(left.map(({ pid }) => pid)), new Set([marked.pid, bare.pid]));
+  assert.ok(left.some(({ commandLine }) => commandLine === 'sleep 600'));
+  await waitFor('their end', () => marked.signalCode === 'SIGKILL' && bare.signalCode === 'SIGKILL');
   assert.deepEqual(await endLeftovers(run, 100), []);
 });
 
