@@ -11,6 +11,7 @@ export const errorCodes = {
   'not-found': 404,
   'too-large': 413,
   'wrong-host': 421,
+  'upgrade-needed': 426,
   'too-many-tries': 429,
   internal: 500,
   'store-failed': 502,

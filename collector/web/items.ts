@@ -125,17 +125,15 @@ export function dnsblItems(readings: readonly Point[]) {
     .sort((a, b) => compare(a.target, b.target) || compare(a.zone, b.zone));
 }
 
-const aboutAgent = /^([a-z0-9-]{1,32}\/[a-z0-9-]{1,32}): /;
-
 export function alertItem(alert: ShownAlert) {
   return {
     id: alert.id,
+    tenant: alert.tenant,
+    agent: alert.agent,
     severity: alert.severity,
     title: alert.title,
     since: isoTime(alert.since),
     text: alert.text,
-    /** TENANT/AGENT when it is about one agent: the titles of all rules begin with it. */
-    agent: aboutAgent.exec(alert.title)?.[1] ?? null,
   };
 }
 export type AlertItem = ReturnType<typeof alertItem>;

@@ -88,7 +88,7 @@ export function buildWeb(options: WebOptions): FastifyInstance {
     connectionTimeout: 60_000,
     keepAliveTimeout: 30_000,
     forceCloseConnections: true,
-    maxParamLength: 100,
+    routerOptions: { maxParamLength: 100 },
     frameworkErrors: (error, _request, reply) => {
       void reply.headers(securityHeaders);
       sendError(reply, 'bad-request', describe(error));
@@ -104,9 +104,7 @@ export function buildWeb(options: WebOptions): FastifyInstance {
     log,
     ...(options.feedLimits === undefined ? {} : { limits: options.feedLimits }),
   });
-  // Hooks first: they guard only the routes that are added after them.
   handleErrors(app, log);
-  guard(app, { host: config.host, password, clock });
   app.register(fastifyWebsocket, {
     // Nothing is expected of a client. Compression would cost 300 kB of memory each.
     options: { maxPayload: 1_024, perMessageDeflate: false },
@@ -115,11 +113,22 @@ export function buildWeb(options: WebOptions): FastifyInstance {
       socket.terminate();
     },
   });
+  // Before the routes, since hooks guard only what is added after them; after the plugin, since it closes the sockets of
+  // refused upgrades only when its own hook has seen them first.
+  app.after(() => guard(app, { host: config.host, password, clock }));
   app.register(async (inner) => {
     serveApi(inner, { ...sources, gate, clock });
     servePage(inner);
     const preValidation = async (request: FastifyRequest): Promise<void> => admitToFeed(request, feed);
-    inner.get('/live', { websocket: true, preValidation }, (socket) => feed.add(socket));
+    inner.route({
+      method: 'GET',
+      url: '/live',
+      preValidation,
+      handler: () => {
+        throw new HttpError('upgrade-needed', 'Cannot answer here: /live is a WebSocket, expected an upgrade');
+      },
+      wsHandler: (socket) => feed.add(socket),
+    });
   });
   app.addHook('preClose', () => feed.stop());
   return app;

@@ -146,7 +146,7 @@ function tiles(item) {
   const day = (values) => (values === undefined ? '…' : count(values.reduce((sum, value) => sum + value, 0)));
   /** @param {number} total @param {number} bad @param {string} word */
   const since = (total, bad, word) => [
-    el('span', {}, count(total) + ' since known'),
+    el('span', {}, count(total) + ' in all'),
     bad > 0 ? el('span', { class: 'bad' }, count(bad) + ' ' + word) : null,
   ];
   const delay = recent?.delaySeconds ?? null;
@@ -182,6 +182,7 @@ function createCharts() {
       { label: 'out, downwards', colour: 'out', kind: 'bars', mirrored: true },
     ],
     format: decimal,
+    least: 0.1,
     empty: 'No mail moved in this time.',
   });
   const delay = createChart({
@@ -191,12 +192,16 @@ function createCharts() {
       { label: 'slowest mail', colour: 'slow', kind: 'line', dash: [5, 4] },
     ],
     format: duration,
+    least: 1,
+    steps: [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400, 604_800],
     empty: 'No mail told its delay in this time.',
   });
   const queue = createChart({
     title: 'Queue depth',
     lines: [{ label: 'mails', colour: 'out', kind: 'steps' }],
     format: count,
+    least: 3,
+    steps: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000],
     empty: 'The agent said nothing of its queue in this time.',
   });
   const all = [flow, delay, queue];
@@ -212,7 +217,7 @@ function createCharts() {
       flow.set(
         data.times,
         [data.mailIn.map((value) => value / minutes), data.mailOut.map((value) => value / minutes)],
-        total(data.mailIn) + ' in, ' + total(data.mailOut) + ' out in the last ' + range.name,
+        total(data.mailIn) + ' in, ' + total(data.mailOut) + ' out in the last ' + range.words,
       );
       const slowest = peak(data.delayMax);
       delay.set(data.times, [data.delayMean, data.delayMax], slowest === 0 ? '' : 'slowest mail ' + duration(slowest));

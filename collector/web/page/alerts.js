@@ -4,6 +4,8 @@ import { badge, el, show, timeAgo } from './dom.js';
 import { plural, severityLooks } from './words.js';
 
 const shownAtOnce = 4;
+/** @param {import('./live.js').AlertItem} alert */
+const keyOf = (alert) => alert.tenant + '/' + alert.agent;
 const order = ['critical', 'warning', 'info'];
 
 /**
@@ -13,20 +15,22 @@ const order = ['critical', 'warning', 'info'];
  * @param {{ all: boolean }} choice
  */
 export function showNotices(node, picture, agent, choice) {
-  const alerts = [...picture.alerts].sort(
-    (a, b) =>
-      Number(b.agent === agent) - Number(a.agent === agent) || order.indexOf(a.severity) - order.indexOf(b.severity),
-  );
-  const facts = [alerts, picture.problems, picture.alertCount, agent, choice.all];
-  show(node, facts, () => {
+  const sorted = [...picture.alerts].sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity));
+  const alerts = agent === undefined ? sorted : sorted.filter((alert) => keyOf(alert) === agent);
+  const elsewhere = agent === undefined ? 0 : picture.alertCount - alerts.length;
+  show(node, [alerts, picture.problems, picture.alertCount, elsewhere, choice.all], () => {
     const visible = choice.all ? alerts : alerts.slice(0, shownAtOnce);
-    const hidden = picture.alertCount - visible.length;
+    const total = agent === undefined ? picture.alertCount : alerts.length;
+    const again = () => showNotices(node, picture, agent, choice);
     return [
       ...picture.problems.map(({ part, problem }) =>
         notice('bad', badge(severityLooks['critical']), 'The collector itself is not well: ' + part, problem, null),
       ),
       ...visible.map(alertNotice),
-      alerts.length > shownAtOnce ? toggle(hidden, choice, () => showNotices(node, picture, agent, choice)) : null,
+      alerts.length > shownAtOnce ? toggle(total - visible.length, choice, again) : null,
+      elsewhere > 0
+        ? el('p', { class: 'elsewhere' }, el('a', { href: '#/' }, plural(elsewhere, 'alert') + ' elsewhere'))
+        : null,
     ];
   });
 }
@@ -34,7 +38,11 @@ export function showNotices(node, picture, agent, choice) {
 /** @param {import('./live.js').AlertItem} alert */
 function alertNotice(alert) {
   const look = severityLooks[alert.severity];
-  const title = alert.agent === null ? alert.title : el('a', { href: '#/agent/' + alert.agent }, alert.title);
+  const title = el(
+    'a',
+    { href: '#/agent/' + encodeURIComponent(alert.tenant) + '/' + encodeURIComponent(alert.agent) },
+    alert.title,
+  );
   return notice(look?.tone ?? 'warn', badge(look), title, alert.text, alert.since);
 }
 

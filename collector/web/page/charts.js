@@ -7,7 +7,8 @@ import { el } from './dom.js';
 
 /**
  * @typedef {{ label: string, colour: string, kind: 'bars' | 'line' | 'steps', dash?: number[], mirrored?: boolean }} Line
- * @typedef {{ title: string, lines: readonly Line[], format: (value: number) => string, empty: string }} Spec
+ * @typedef {{ title: string, lines: readonly Line[], format: (value: number) => string, empty: string, least: number,
+ *   steps?: number[] }} Spec `least`: top of the scale when all values are small; `steps`: distances the scale's lines may have
  */
 
 const height = 190;
@@ -64,9 +65,12 @@ export function createChart(spec) {
     when.textContent = at === undefined ? '' : timeFormat.format(at * 1_000);
     for (const [line, readout] of readouts.entries()) {
       const value = at === undefined ? undefined : chart.data[line + 1]?.[index ?? 0];
-      readout.textContent = value === undefined ? '' : value === null ? '–' : spec.format(Math.abs(value));
+      readout.textContent = value === undefined ? '' : value === null ? none(line) : spec.format(Math.abs(value));
     }
   }
+
+  /** @param {number} line */
+  const none = (line) => (spec.lines[line]?.kind === 'bars' ? spec.format(0) : '–');
 
   const resized = new ResizeObserver(() => {
     const width = plot.clientWidth;
@@ -81,9 +85,7 @@ export function createChart(spec) {
     node,
     /** @param {readonly number[]} times @param {readonly (readonly (number | null)[])[]} values @param {string} words */
     set(times, values, words) {
-      const signed = values.map((line, index) =>
-        spec.lines[index]?.mirrored ? line.map((value) => (value === null ? null : -value)) : [...line],
-      );
+      const signed = values.map((line, index) => shape(line, spec.lines[index]));
       const isEmpty = values.every((line) => line.every((value) => value === null || value === 0));
       const told = values.some((line) => line.some((value) => value !== null));
       data = /** @type {uPlot.AlignedData} */ ([[...times], ...signed]);
@@ -104,6 +106,18 @@ export function createChart(spec) {
 }
 
 /**
+ * No bar at all where nothing happened; what goes out hangs below the line.
+ * @param {readonly (number | null)[]} values
+ * @param {Line | undefined} line
+ */
+function shape(values, line) {
+  return values.map((value) => {
+    if (value === null || (value === 0 && line?.kind === 'bars')) return null;
+    return line?.mirrored ? -value : value;
+  });
+}
+
+/**
  * @param {Spec} spec
  * @param {number} width
  * @param {HTMLElement} node where the colours are defined
@@ -121,19 +135,25 @@ function options(spec, width, node, onCursor) {
     width,
     height,
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 22, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: {
       y: {
         range: (_chart, low, high) => {
-          const top = Math.max(1, (high ?? 0) * 1.08);
-          return mirrored ? [Math.min(-1, (low ?? 0) * 1.08), top] : [0, top];
+          const top = Math.max(spec.least, (high ?? 0) * 1.08);
+          return mirrored ? [Math.min(-spec.least, (low ?? 0) * 1.08), top] : [0, top];
         },
       },
     },
     axes: [
       { ...axis, grid: { show: false }, size: 28, space: 70, values: timeLabels },
-      { ...axis, size: 62, space: 34, values: (_chart, splits) => splits.map((value) => spec.format(Math.abs(value))) },
+      {
+        ...axis,
+        size: 62,
+        space: 30,
+        ...(spec.steps ? { incrs: spec.steps } : {}),
+        values: (_chart, splits) => splits.map((value) => spec.format(Math.abs(value))),
+      },
     ],
     series: [
       {},

@@ -71,18 +71,20 @@ export function createFleetView(picture) {
   return { node, update, title: 'Agents', close: () => {} };
 }
 
-/** Moves only what must move: a moved element loses its focus.
+/** Moves only what must move; a moved element loses its focus and gets it back.
  * @param {HTMLElement} body
  * @param {readonly (HTMLElement | undefined)[]} nodes */
 function arrange(body, nodes) {
   const wanted = new Set(nodes);
   for (const child of Array.from(body.children)) if (!wanted.has(/** @type {HTMLElement} */ (child))) child.remove();
+  const focused = document.activeElement;
   let next = body.firstElementChild;
   for (const node of nodes) {
     if (node === undefined) continue;
     if (node === next) next = next.nextElementSibling;
     else body.insertBefore(node, next);
   }
+  if (focused instanceof HTMLElement && body.contains(focused)) focused.focus({ preventScroll: true });
 }
 
 /** @param {AgentItem} a @param {AgentItem} b */

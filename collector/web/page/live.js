@@ -9,7 +9,7 @@ import { setServerTime } from './dom.js';
  *   dnsbl: Record<'clean' | 'listed' | 'refused' | 'error' | 'zone-unhealthy', number>,
  *   recent: null | { from: number, stepSeconds: number, mailIn: number[], mailOut: number[], quarantined: number,
  *     failed: number, delaySeconds: number | null } }} AgentItem
- * @typedef {{ id: string, severity: string, title: string, since: string | null, text: string, agent: string | null }} AlertItem
+ * @typedef {{ id: string, tenant: string, agent: string, severity: string, title: string, since: string | null, text: string }} AlertItem
  * @typedef {{ connection: 'connecting' | 'live' | 'lost', lostAt: number, complete: boolean, agents: Map<string, AgentItem>,
  *   alerts: AlertItem[], alertCount: number, problems: { part: string, problem: string }[] }} Picture
  */

@@ -27,7 +27,6 @@ function route() {
     path = wanted;
     view = parts === null ? createFleetView(picture) : createAgentView(picture, decode(parts[1]), decode(parts[2]));
     main.replaceChildren(view.node);
-    document.title = view.title + ' · mailferry';
     window.scrollTo(0, 0);
     // After a click on a link the reader is told where it led.
     if (!isFirst) view.node.querySelector('h1')?.focus({ preventScroll: true });
@@ -48,6 +47,8 @@ function decode(part) {
 /** @param {ReadonlySet<string>} [changed] keys of the agents with news; without it everything is new */
 function update(changed) {
   showConnection();
+  const alerts = picture.alertCount === 0 ? '' : '(' + picture.alertCount + ') ';
+  document.title = alerts + view.title + ' · mailferry';
   showNotices(byId('notices'), picture, view.agent, choice);
   view.update(changed);
 }

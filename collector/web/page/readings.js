@@ -21,13 +21,19 @@ const down = /** @type {const} */ ({ word: 'fails', tone: 'bad', icon: 'cross', 
 export function accountsTable(accounts) {
   if (accounts.length === 0) return nothing('No mailbox has been fetched yet, or none is configured.');
   return table(
-    ['Mailbox', 'State', 'Waiting at the provider', 'Kept there', 'Last round'],
+    [
+      ['main', 'Mailbox'],
+      ['state', 'State'],
+      ['number', 'Waiting at the provider'],
+      ['number', 'Kept there'],
+      ['when', 'Last round'],
+    ],
     accounts.map((account) => [
       el('strong', {}, account.account),
       withReason(badge(account.up ? up : down), account.up ? '' : account.problem || 'The last round failed.'),
       number(account.backlog),
       number(account.kept),
-      el('span', {}, timeAgo(account.at), el('span', { class: 'muted' }, ' took ' + duration(account.roundSeconds))),
+      el('span', {}, timeAgo(account.at), el('span', { class: 'muted' }, ', took ' + duration(account.roundSeconds))),
     ]),
   );
 }
@@ -36,7 +42,11 @@ export function accountsTable(accounts) {
 export function relayTable(relays) {
   if (relays.length === 0) return nothing('No relay has been used yet, or none is configured.');
   return table(
-    ['Relay', 'State', 'Said'],
+    [
+      ['main', 'Relay'],
+      ['state', 'State'],
+      ['when', 'Reported'],
+    ],
     relays.map((relay) => [
       el('strong', {}, relay.relay),
       withReason(badge(relay.up ? up : down), relay.up ? '' : relay.problem || 'The last session failed.'),
@@ -52,7 +62,12 @@ export function dnsblTable(listings) {
   if (listings.length === 0) return nothing('No block list has been asked yet, or none is configured.');
   const sorted = [...listings].sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state));
   return table(
-    ['Address or domain', 'Block list', 'State', 'Asked'],
+    [
+      ['main', 'Address or domain'],
+      ['sub', 'Block list'],
+      ['state', 'State'],
+      ['when', 'Asked'],
+    ],
     sorted.map((one) => {
       const look = dnsblLooks[one.state];
       return [
@@ -110,29 +125,26 @@ function nothing(words) {
 }
 
 /**
- * On a phone each row is a small card, its cells named by `data-label`; the roles keep it a table for a screen reader.
- * @param {readonly string[]} heads
+ * On a phone each row is a small card that the kinds of the columns arrange; the roles keep it a table for a screen reader.
+ * @param {readonly (readonly [kind: 'main' | 'sub' | 'state' | 'number' | 'when', title: string])[]} columns
  * @param {readonly (readonly (Node | string)[])[]} rows
  */
-function table(heads, rows) {
+function table(columns, rows) {
+  const heads = columns.map(([kind, title]) => el('th', { role: 'columnheader', scope: 'col', class: kind }, title));
+  const lines = rows.map((cells) =>
+    el(
+      'tr',
+      { role: 'row' },
+      ...cells.map((content, index) => {
+        const [kind, title] = columns[index] ?? ['sub', ''];
+        return el('td', { role: 'cell', class: kind, 'data-label': title }, content);
+      }),
+    ),
+  );
   return el(
     'table',
     { role: 'table' },
-    el(
-      'thead',
-      { role: 'rowgroup' },
-      el('tr', { role: 'row' }, ...heads.map((head) => el('th', { role: 'columnheader', scope: 'col' }, head))),
-    ),
-    el(
-      'tbody',
-      { role: 'rowgroup' },
-      ...rows.map((cells) =>
-        el(
-          'tr',
-          { role: 'row' },
-          ...cells.map((content, index) => el('td', { role: 'cell', 'data-label': heads[index] ?? '' }, content)),
-        ),
-      ),
-    ),
+    el('thead', { role: 'rowgroup' }, el('tr', { role: 'row' }, ...heads)),
+    el('tbody', { role: 'rowgroup' }, ...lines),
   );
 }

@@ -1,13 +1,13 @@
 // The series behind the charts, fetched and brought onto one time axis.
 
 /** @typedef {{ tags: Record<string, string>, values: [number, number][] }} Series */
-/** @typedef {{ id: string, name: string, seconds: number, step: number, everyMs: number }} Range */
+/** @typedef {{ id: string, name: string, words: string, seconds: number, step: number, everyMs: number }} Range */
 
 /** @type {readonly Range[]} */
 export const ranges = [
-  { id: '1h', name: '1 h', seconds: 3_600, step: 60, everyMs: 10_000 },
-  { id: '24h', name: '24 h', seconds: 86_400, step: 900, everyMs: 60_000 },
-  { id: '7d', name: '7 d', seconds: 604_800, step: 7_200, everyMs: 300_000 },
+  { id: '1h', name: '1 h', words: 'hour', seconds: 3_600, step: 60, everyMs: 5_000 },
+  { id: '24h', name: '24 h', words: '24 hours', seconds: 86_400, step: 900, everyMs: 60_000 },
+  { id: '7d', name: '7 d', words: '7 days', seconds: 604_800, step: 7_200, everyMs: 300_000 },
 ];
 
 /**
