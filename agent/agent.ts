@@ -119,6 +119,7 @@ async function openTelemetry(
   const telemetry = createTelemetry({
     config: report,
     password: loaded.secret(['report', 'password'], report.password),
+    origin: loaded.place(['report']),
     ...caOf(loaded, ['report'], report),
     tenant: config.tenant,
     agent: config.agent,
@@ -172,6 +173,7 @@ async function openSend(base: Base, rooms: Rooms): Promise<void> {
     relay,
     relayEndpoint: endpointOf(loaded, ['relay'], relay),
     relayPassword: loaded.secret(['relay', 'password'], relay.password),
+    relayOrigin: loaded.place(['relay']),
     local: rooms.local,
     isLocal: (address) => local !== undefined && isLocalAddress(local, address),
     hostname: hostname(),
@@ -192,6 +194,7 @@ async function openReceive(base: Base, rooms: Rooms): Promise<void> {
     config: account,
     endpoint: endpointOf(loaded, ['accounts', index], account),
     password: loaded.secret(['accounts', index, 'password'], account.password),
+    origin: loaded.place(['accounts', index]),
   }));
   const receive = createReceive({
     accounts,

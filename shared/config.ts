@@ -31,6 +31,8 @@ export type Loaded<T> = {
   readonly value: T;
   /** A refusal that names the line of an option, for checks that the schema cannot express. */
   readonly refuse: (path: Path, found: string, expected: string) => UserError;
+  /** File, line and option, for what is found wrong later. */
+  readonly place: (path: Path) => string;
   /** Reads a secret; trailing line ends are cut off a file. Throws UserError naming option and remedy. */
   readonly secret: (path: Path, secret: Secret) => string;
   /** A path of the configuration, relative to the file it stands in. */
@@ -58,8 +60,9 @@ export function parseConfig<S extends TSchema>(options: {
     throw new UserError(options.file + ':' + line + ': found ' + syntax.message + ', expected YAML');
   }
   const value = Default(options.schema, document.toJS() ?? {});
+  const place = (path: Path): string => where(options.file, document, lines, path);
   const refuse = (path: Path, found: string, expected: string): UserError =>
-    new UserError(where(options.file, document, lines, path) + 'found ' + found + ', expected ' + expected);
+    new UserError(place(path) + ': found ' + found + ', expected ' + expected);
   const problems = findProblems(options.schema, value);
   if (problems.length > 0) {
     const errors = problems.map((problem) => refuse(problem.path, problem.found, problem.expected).message);
@@ -69,6 +72,7 @@ export function parseConfig<S extends TSchema>(options: {
     file: options.file,
     value: value as Static<S>, // findProblems() has checked it against this very schema
     refuse,
+    place,
     secret: (path, secret) => readSecret(loaded, path, secret),
     path: (path) => resolve(dirname(options.file), path),
   };
@@ -124,7 +128,7 @@ function where(file: string, document: Document, lines: LineCounter, path: Path)
         ? (node.range as unknown[])
         : [];
     const start = range[0];
-    if (typeof start === 'number') return file + ':' + lines.linePos(start).line + ': option ' + option + ': ';
+    if (typeof start === 'number') return file + ':' + lines.linePos(start).line + ': option ' + option;
   }
-  return file + ': option ' + (option === '' ? '(top level)' : option) + ': ';
+  return file + ': option ' + (option === '' ? '(top level)' : option);
 }

@@ -35,8 +35,15 @@ const firstLoginPauseMs = 60_000;
 const graceMs = 2_500;
 const pausedMs = 86_400_000;
 
-export function createAccount(deps: RoundDeps & { readonly meter: Meter; readonly random: () => number }): Account {
-  const { account, clock, log, meter, random } = deps;
+export type AccountDeps = RoundDeps & {
+  readonly meter: Meter;
+  readonly random: () => number;
+  /** Where the account stands in the configuration: the log names what is to be mended. */
+  readonly origin: string;
+};
+
+export function createAccount(deps: AccountDeps): Account {
+  const { account, clock, log, meter, random, origin } = deps;
   const intervalMs = account.intervalSeconds * 1_000;
   const memory: Memory = { retries: new Map(), owed: new Map(), refusedInRow: 0, lastRefusal: '' };
   const requests: (() => void)[] = [];
@@ -75,7 +82,7 @@ export function createAccount(deps: RoundDeps & { readonly meter: Meter; readonl
     const problem = paused ? pausedProblem(account.id, memory) : (result.trouble?.problem ?? result.waiting);
     if (problem !== status.problem) {
       if (problem === '') log.info({ account: account.id }, 'account is well');
-      else log.warn({ account: account.id, problem }, 'account has trouble');
+      else log.warn({ account: account.id }, origin + ': ' + problem);
     }
     const { backlog, kept } = result.counts ?? status;
     status = { ...status, up: problem === '', problem, backlog, kept, lastRoundAt: clock.now(), paused };

@@ -20,7 +20,13 @@ import { createQuarantine } from './quarantine.ts';
 import type { Pop3Timeouts } from './wire.ts';
 
 export type { AccountStatus };
-export type AccountSetup = { readonly config: AccountConfig; readonly endpoint: Endpoint; readonly password: string };
+export type AccountSetup = {
+  readonly config: AccountConfig;
+  readonly endpoint: Endpoint;
+  readonly password: string;
+  /** File and option, for the log; the id when absent. */
+  readonly origin?: string;
+};
 export type ReceiveOptions = {
   readonly accounts: readonly AccountSetup[];
   readonly db: Database;
@@ -56,8 +62,8 @@ export function createReceive(options: ReceiveOptions): Receive {
   const { local, sessions, meter, clock, random, reached, traceId, timeouts } = options;
   const rest = timeouts === undefined ? {} : { timeouts };
   const common = { local, sessions, meter, clock, random, log, reached, traceId, bodies, quarantine, ledger, ...rest };
-  const accounts = options.accounts.map(({ config, endpoint, password }) =>
-    createAccount({ account: config, endpoint, password, ...common }),
+  const accounts = options.accounts.map(({ config, endpoint, password, origin = 'account ' + config.id }) =>
+    createAccount({ account: config, endpoint, password, origin, ...common }),
   );
 
   return {

@@ -35,6 +35,8 @@ export type Publisher = {
 
 export function createPublisher(options: {
   readonly url: string;
+  /** Where the report stands in the configuration: the log names what is to be mended. */
+  readonly origin: string;
   readonly user: string;
   readonly password: string;
   readonly ca?: string;
@@ -204,8 +206,8 @@ export function createPublisher(options: {
         url +
         ': ' +
         reason +
-        ', expected a collector that knows this agent; check option report (url, user, password, caFile). Mail goes on, reports are kept';
-      if (problem !== text) log.warn(text);
+        ', expected a collector that knows this agent; check url, user, password and caFile. Mail goes on, reports are kept';
+      if (problem !== text) log.warn(options.origin + ': ' + text);
       problem = text;
       silence = '';
       if (clock.monotonic() - since > stableMs) backoff.reset();

@@ -32,6 +32,8 @@ export function createTelemetry(options: {
   readonly config: ReportConfig;
   readonly password: string;
   readonly ca?: string;
+  /** File and option, for the log; `report` when absent. */
+  readonly origin?: string;
   readonly tenant: string;
   readonly agent: string;
   readonly version: string;
@@ -131,6 +133,7 @@ export function createTelemetry(options: {
       });
       publisher = createPublisher({
         url: config.url,
+        origin: options.origin ?? 'report',
         user: config.user ?? tenant + '/' + agent,
         password: options.password,
         ...(options.ca === undefined ? {} : { ca: options.ca }),

@@ -68,7 +68,7 @@ test('each wrong account gets one clear line, and the right one is fetched', asy
     'unknown-authority': [/agent\.yaml/, /accounts\[6\]/, /certificate|UNABLE_TO|SELF_SIGNED/, /caFile/],
   };
   for (const [id, patterns] of Object.entries(expected)) {
-    const about = (): readonly Line[] => linesOf(agent).filter(({ msg }) => msg.includes('(' + id + ')'));
+    const about = (): readonly Line[] => linesOf(agent).filter(({ msg }) => msg.includes(': ' + id + ' at '));
     await waitFor('a line about ' + id, () => about().length > 0, { timeoutMs: 40_000 });
     const [line] = about();
     for (const pattern of patterns) assert.match(line?.msg ?? '', pattern, id);
