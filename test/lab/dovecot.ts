@@ -8,10 +8,10 @@ import { dovecotConfig } from './dovecot-config.ts';
 import type { DovecotSetup } from './dovecot-config.ts';
 import { countMails, mailOwner, makeMaildir, putMail, readMails } from './maildir.ts';
 import { isListening } from './port.ts';
-import { createService } from './service.ts';
-import type { Service } from './service.ts';
+import { createRealServer } from './real-server.ts';
+import type { RealServer } from './real-server.ts';
 
-export type Dovecot = Service & {
+export type Dovecot = RealServer & {
   readonly host: string;
   readonly pop3: number;
   readonly pop3s: number;
@@ -62,7 +62,7 @@ export async function createDovecot(options: {
 /** Writes the files of an instance; also for the one that only checks passwords for postfix. */
 export async function prepareDovecot(
   options: DovecotSetup & { readonly users: Readonly<Record<string, string>> },
-): Promise<Service> {
+): Promise<RealServer> {
   const { folder, ports } = options;
   const config = join(folder, 'dovecot.conf');
   const logFile = join(folder, 'log');
@@ -77,7 +77,7 @@ export async function prepareDovecot(
   await writeFile(config, dovecotConfig(options));
   await writeFile(logFile, '');
   const port = Object.values(ports)[0] ?? 0;
-  return createService({
+  return createRealServer({
     name: 'dovecot',
     readLog: () => readFileSync(logFile, 'utf8'),
     launch: () =>

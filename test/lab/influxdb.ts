@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startChild } from './child.ts';
-import { createService } from './service.ts';
-import type { Service } from './service.ts';
+import { createRealServer } from './real-server.ts';
+import type { RealServer } from './real-server.ts';
 
-export type Influxdb = Service & {
+export type Influxdb = RealServer & {
   readonly host: string;
   readonly port: number;
   /** InfluxQL; the answer's `results` as it came (times in ms). `db` may be '' for statements without one. Throws on an error. */
@@ -24,7 +24,7 @@ export async function createInfluxdb(options: {
   await writeFile(logFile, '');
   await writeFile(config, influxConfig(folder, port, await options.freePort()));
   const base = 'http://127.0.0.1:' + port;
-  const service = createService({
+  const service = createRealServer({
     name: 'influxdb',
     readLog: () => readFileSync(logFile, 'utf8'),
     launch: () =>

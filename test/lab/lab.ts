@@ -31,7 +31,7 @@ import { startScriptedPop3 } from './scripted-pop3.ts';
 import type { ScriptedPop3, ScriptedPop3Options } from './scripted-pop3.ts';
 import { startScriptedSmtp } from './scripted-smtp.ts';
 import type { ScriptedSmtp, ScriptedSmtpOptions } from './scripted-smtp.ts';
-import type { Service } from './service.ts';
+import type { RealServer } from './real-server.ts';
 
 /** What of node:test's TestContext is needed. */
 export type Owner = { readonly after: (work: () => Promise<void>) => void };
@@ -94,7 +94,7 @@ export function createLab(owner: Owner): Lab {
     return made;
   };
   /** Killed at the end: nobody reads the files any more, and an orderly stop takes dovecot a second. */
-  const started = async <T extends Service>(service: T): Promise<T> => {
+  const started = async <T extends RealServer>(service: T): Promise<T> => {
     stops.push(() => service.crash());
     await service.start();
     return service;

@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { startChild } from './child.ts';
 import { isListening } from './port.ts';
-import { createService } from './service.ts';
-import type { Service } from './service.ts';
+import { createRealServer } from './real-server.ts';
+import type { RealServer } from './real-server.ts';
 
-export type Mosquitto = Service & { readonly host: string; readonly port: number; readonly url: string };
+export type Mosquitto = RealServer & { readonly host: string; readonly port: number; readonly url: string };
 
 export async function createMosquitto(options: {
   readonly folder: string;
@@ -48,7 +48,7 @@ export async function createMosquitto(options: {
     options.extra ?? '',
   ];
   await writeFile(config, lines.join('\n') + '\n');
-  const service = createService({
+  const service = createRealServer({
     name: 'mosquitto',
     readLog: () => readFileSync(logFile, 'utf8'),
     launch: () =>

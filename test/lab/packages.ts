@@ -17,7 +17,7 @@ export const neededPackages = [
   'strace',
 ] as const;
 
-/** Service name by the name of its process. */
+/** Name of the service by the name of its process. */
 const services: Readonly<Record<string, string>> = {
   dovecot: 'dovecot',
   influxd: 'influxdb',

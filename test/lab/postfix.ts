@@ -12,10 +12,10 @@ import { countMails, mailOwner, makeMaildir, readMails } from './maildir.ts';
 import { isListening } from './port.ts';
 import { mailboxTable, mainConfig, masterConfig, postfixFolders } from './postfix-config.ts';
 import type { PostfixSetup } from './postfix-config.ts';
-import { createService } from './service.ts';
-import type { Service } from './service.ts';
+import { createRealServer } from './real-server.ts';
+import type { RealServer } from './real-server.ts';
 
-export type Postfix = Service & {
+export type Postfix = RealServer & {
   readonly host: string;
   readonly smtp: number;
   /** Nothing listens there in role `local`. */
@@ -59,7 +59,7 @@ export async function createPostfix(
   await prepareFolders(setup);
   const auth = await prepareAuth(options, ports.auth);
   const log = (): string => (existsSync(join(folder, 'log')) ? readFileSync(join(folder, 'log'), 'utf8') : '');
-  const master = createService({ name: 'postfix', readLog: log, launch: () => launch(setup) });
+  const master = createRealServer({ name: 'postfix', readLog: log, launch: () => launch(setup) });
   const maildir = (domain: string): string => join(folder, 'mail', domain.toLowerCase());
   return {
     host: '127.0.0.1',
@@ -140,7 +140,7 @@ async function prepareFolders(setup: PostfixSetup): Promise<void> {
 async function prepareAuth(
   options: PostfixOptions & { readonly folder: string; readonly certificate: Certificate },
   port: number,
-): Promise<Service | undefined> {
+): Promise<RealServer | undefined> {
   if (options.role !== 'relay') return undefined;
   const folder = join(options.folder, 'auth');
   await mkdir(folder);

@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { Packet } from 'dns2';
 import { startChild } from './child.ts';
 import { mailOwner } from './maildir.ts';
-import { createService } from './service.ts';
-import type { Service } from './service.ts';
+import { createRealServer } from './real-server.ts';
+import type { RealServer } from './real-server.ts';
 import { waitFor } from './wait.ts';
 
-export type Rbldnsd = Service & {
+export type Rbldnsd = RealServer & {
   readonly host: string;
   /** UDP; rbldnsd speaks no TCP. */
   readonly port: number;
@@ -53,7 +53,7 @@ export async function createRbldnsd(
   const specs = Object.keys(all).map((zone) => zone + ':' + (zone in domainZones ? 'dnset' : 'ip4set') + ':' + zone);
   const [first] = Object.keys(all);
   if (first === undefined) throw new Error('Cannot start rbldnsd: no zones, expected at least one');
-  const service = createService({
+  const service = createRealServer({
     name: 'rbldnsd',
     readLog: () => readFileSync(logFile, 'utf8'),
     launch: () =>

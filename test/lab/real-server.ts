@@ -1,7 +1,7 @@
 // A real server of the lab that can be stopped and started again on the same port with the same files.
 import type { Child } from './child.ts';
 
-export type Service = {
+export type RealServer = {
   /** Does nothing when it runs. */
   readonly start: () => Promise<void>;
   /** TERM, then KILL. Does nothing when it does not run. */
@@ -14,11 +14,11 @@ export type Service = {
   readonly pid: () => number;
 };
 
-export function createService(options: {
+export function createRealServer(options: {
   readonly name: string;
   readonly launch: () => Promise<Child>;
   readonly readLog: () => string;
-}): Service {
+}): RealServer {
   let running: Child | undefined;
   const end = async (graceMs?: number): Promise<void> => {
     const child = running;
