@@ -1,7 +1,6 @@
 // Sockets to mail servers: TCP, TLS from the first byte, or TLS later (STLS, STARTTLS). Certificates are always verified.
-import { connect } from 'node:net';
+import { connect, isIP } from 'node:net';
 import type { Socket } from 'node:net';
-import { isIP } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ConnectionOptions } from 'node:tls';
 import { codeOf, describe } from '#shared/failure.ts';
@@ -61,9 +60,7 @@ function settle(
     socket.destroy();
     const state = codeOf(cause) ?? describe(cause);
     const expected =
-      stage === 'tcp'
-        ? 'a mail server that answers there; check host and port'
-        : 'a valid certificate for ' + (endpoint.serverName ?? endpoint.host) + '; check host, port, tls and caFile';
+      stage === 'tcp' ? 'a mail server that answers there; check host and port' : tlsHint(endpoint, state);
     reject(
       new ConnectError(
         'Cannot ' +
@@ -91,4 +88,13 @@ function settle(
     socket.off(event, onDone).off('close', onClose);
     // The error listener stays until the owner adds its own: an unheard 'error' would end the process.
   });
+}
+
+/** What OpenSSL says when the other side does not speak TLS. */
+const noTls = /^(?:EPROTO|ERR_SSL_(?:WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|UNKNOWN_PROTOCOL))$/;
+
+function tlsHint(endpoint: Endpoint, state: string): string {
+  if (noTls.test(state))
+    return 'TLS; that port seems to speak plain text first: check port, and tls (starttls or none)';
+  return 'a valid certificate for ' + (endpoint.serverName ?? endpoint.host) + '; check host, port, tls and caFile';
 }

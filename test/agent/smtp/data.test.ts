@@ -69,7 +69,7 @@ test('random mails arrive as they were at a strict and at a lenient server, byte
   for (let round = 0; round < 5_000; round += 1) {
     const length = Math.floor(random() * 12);
     const mail = Array.from({ length }, () => letters[Math.floor(random() * letters.length)]).join('');
-    const pieces = round % 2 === 0 ? [mail] : [...mail];
+    const pieces = round % 2 === 0 ? [mail] : mail.split('');
     const seen = JSON.stringify(mail);
 
     const turned = encode(createDataEncoder({ keepBareLineEnds: false }), pieces);
@@ -89,10 +89,10 @@ test('random mails arrive as they were at a strict and at a lenient server, byte
 
 test('counted bytes need no dots, only the line end that is missing', () => {
   for (const mail of ['', 'a\r\n', 'a\n.\r\nb\r\n', '.\r\n']) {
-    assert.equal(encode(createChunkEncoder(), [...mail]), mail);
+    assert.equal(encode(createChunkEncoder(), mail.split('')), mail);
   }
   for (const mail of ['a', 'a\r', 'a\n', '\n']) {
-    assert.equal(encode(createChunkEncoder(), [...mail]), mail + '\r\n');
+    assert.equal(encode(createChunkEncoder(), mail.split('')), mail + '\r\n');
     assert.equal(encode(createChunkEncoder(), [mail]), mail + '\r\n');
   }
 });
