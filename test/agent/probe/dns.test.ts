@@ -305,8 +305,10 @@ test('an aborted signal ends all questions at once and closes their sockets', as
   const all = Array.from({ length: 40 }, (_, n) => dns.ask({ name: n + '.example', type: 'A' }, stop.signal));
   await waitFor('questions to be under way', () => server.asked.length >= 16);
   assert.ok(openSockets() >= before + 16);
+  const began = performance.now();
   stop.abort();
   for (const answer of await Promise.all(all)) assert.equal(failure(answer), 'stopped stopped');
+  assert.ok(performance.now() - began < 2_000);
   await waitFor('the sockets to be closed', () => openSockets() <= before);
 });
 
