@@ -95,7 +95,7 @@ test('what is no valid TLS is refused in one line that names the remedy, and the
   );
   const plain = await listen(
     t,
-    createServer((socket) => void socket.write('220 plain\r\n')),
+    createServer((socket) => void socket.resume().write('220 plain\r\n')),
   );
   await failing(
     openSocket({ ...base, port: plain.port, ca }, deadline),
@@ -113,7 +113,7 @@ test('what is no valid TLS is refused in one line that names the remedy, and the
 test('nobody there, an unknown host, a silent handshake and a stop end in time', async (t) => {
   const silent = await listen(
     t,
-    createServer(() => {}),
+    createServer((socket) => void socket.resume()),
   );
   const base = { host: '127.0.0.1', port: silent.port, tls: 'implicit' } as const;
   await failing(openSocket(base, { timeoutMs: 100 }), 'tls', /no answer within 100 ms/);
