@@ -246,6 +246,15 @@ test('a stop after the final dot still waits a moment for the answer', async (t)
   }
 });
 
+test('an answer that nobody asked for ends the conversation: the next mail would get it for its own', async (t) => {
+  const { conversation } = await talk(t, { script: once('body', '250 2.0.0 taken\r\n250 2.0.0 again\r\n') });
+  const { recipients } = await conversation.send(mailOf('a\r\n'));
+  assert.equal(recipients[0]?.reply.text, '2.0.0 taken');
+  await waitFor('the end', () => !conversation.usable());
+  const error = await broken(conversation.send(mailOf('b\r\n')), 'mail');
+  assert.match(error.message, /the server answered unasked: 250 2\.0\.0 again/);
+});
+
 test('an idle conversation notices that the server closes, with or without 421', async (t) => {
   for (const goodbye of ['421 4.4.2 idle too long\r\n', 'nonsense\r\n', '']) {
     const server = await startLineServer({

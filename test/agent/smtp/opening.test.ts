@@ -1,10 +1,12 @@
 // From the connection to a session: greeting, EHLO, STARTTLS, login, and how each failure is told.
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { ChannelError, createChannel } from '../../../agent/smtp/channel.ts';
 import { ConversationError, openConversation } from '../../../agent/smtp/conversation.ts';
 import type { ConversationOptions, Phase } from '../../../agent/smtp/conversation.ts';
+import { logIn } from '../../../agent/smtp/login.ts';
 import { createLab } from '../../lab/lab.ts';
 import { startLineServer } from '../../lab/line-server.ts';
 import type { Action, Connection } from '../../lab/line-server.ts';
@@ -202,6 +204,21 @@ test('a login that is accepted opens the session, by PLAIN with and without its 
   (await openConversation(optionsFor(server, { login }))).close();
   const plain = Buffer.from('\0' + login.user + '\0' + login.password).toString('base64');
   assert.deepEqual(lines, ['AUTH PLAIN ' + plain, plain]);
+});
+
+test('a password never leaves the machine in clear', async (t) => {
+  const server = await scripted(t, { login });
+  const channel = createChannel(connect(server.port, server.host), { greets: true });
+  t.after(() => Promise.resolve(channel.fail(new ChannelError('over', 'closed'))));
+  await channel.reply(1_000);
+  const capabilities = new Map([['AUTH', 'PLAIN LOGIN']]);
+  await assert.rejects(
+    logIn({ channel, capabilities, login, confidential: false, timeoutMs: 1_000 }),
+    /the connection is not encrypted and leaves this machine; set tls/,
+  );
+  assert.deepEqual(server.commands, []);
+  await logIn({ channel, capabilities, login, confidential: true, timeoutMs: 1_000 });
+  assert.deepEqual(server.commands, ['AUTH PLAIN']);
 });
 
 test('a stop while opening ends it at once, at every step', async (t) => {
