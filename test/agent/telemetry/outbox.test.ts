@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { systemClock } from '#shared/clock.ts';
@@ -243,6 +244,26 @@ test('a commit that fails changes neither the points nor their count', (t) => {
   assert.deepEqual(outbox.health(), before);
   outbox.commit([depth(start + 1)]);
   assert.deepEqual(pointsOf(outbox), [depth(start), depth(start + 1)]);
+});
+
+test('a drop that fails on the disk leaves points and their count as they were', (t) => {
+  const { folder, open } = setup(t, { maxBytes: 1_000 });
+  const outbox = open();
+  for (let n = 0; n < 5; n += 1) outbox.commit([depth(start + n, n)]);
+  const before = outbox.health();
+  const kept = pointsOf(outbox);
+  const other = new DatabaseSync(join(folder, 'outbox.db'));
+  t.after(() => other.close());
+  other.exec(
+    "CREATE TRIGGER full BEFORE INSERT ON meta WHEN NEW.key = 'dropped' BEGIN SELECT RAISE(ABORT, 'disk is full'); END",
+  );
+  const many = Array.from({ length: 30 }, (_, n) => depth(start + 100 + n, n));
+  assert.throws(() => outbox.commit(many), /disk is full/);
+  assert.deepEqual(outbox.health(), before);
+  assert.deepEqual(pointsOf(outbox), kept);
+  other.exec('DROP TRIGGER full');
+  outbox.commit([depth(start + 200, 7)]);
+  assert.equal(outbox.health().batches, before.batches + 1);
 });
 
 test('health() counts the same as the file after drops, acknowledgements and restarts', (t) => {

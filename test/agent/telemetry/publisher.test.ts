@@ -218,7 +218,8 @@ for (const [what, url, options, found] of troubles) {
       say();
       await waitFor('a problem', () => publisher.problem().startsWith('Cannot report to ' + url(port)));
       assert.match(publisher.problem(), found);
-      assert.match(publisher.problem(), /expected .* option report/);
+      assert.match(publisher.problem(), /expected .* check url, user, password and caFile/);
+      assert.equal(lines[0]?.startsWith('agent.yaml:9: option report: Cannot report to ' + url(port)), true);
       const shown = lines.length;
       assert.ok(shown >= 1 && shown <= 2, lines.join('\n'));
       assert.equal(outbox.health().batches, 1);

@@ -99,6 +99,16 @@ test('after a restart of the collector an agent is stale until it is heard, and 
   assert.equal(second.lastSeq(origin, 'outbox-0001'), 1);
 });
 
+test('a batch is counted once, also after a restart', () => {
+  const { open } = setup();
+  const mail = createPoint('mail_in', 1, { account: 'info', outcome: 'delivered' }, { count: 1 });
+  for (let n = 0; n < 2; n += 1) {
+    const fleet = open();
+    for (const seq of [1, 1, 2, 1]) fleet.apply(origin, batch(seq, [mail]));
+    assert.equal(fleet.view('acme', 'nas-1')?.mailIn.count, 2);
+  }
+});
+
 test('only delivered and sent mails are counted', () => {
   const { open } = setup();
   const fleet = open();
