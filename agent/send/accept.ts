@@ -53,7 +53,7 @@ export function createAccept(
     const { user, from } = submission;
     const id = Math.round(clock.now()).toString(36) + '-' + randomBytes(6).toString('hex');
     const acceptedAt = Math.round(clock.now());
-    const envelope: Envelope = { v: 1, id, from, recipients: [...submission.recipients], user, acceptedAt };
+    const envelope: Envelope = { v: 1, id, from, recipients: submission.recipients, user, acceptedAt };
     const intake = createIntake(options, submission, envelope);
     try {
       for await (const chunk of chunks) await intake.take(chunk);

@@ -1,32 +1,33 @@
 // The report of a failed or late mail to its sender: RFC 3464 in a multipart/report (RFC 6522). Pure; the same notice gives
 // the same bytes, so that a try after a crash is the same mail again.
-import { Type } from 'typebox';
-import type { Static } from 'typebox';
-import { Compile } from 'typebox/compile';
 import { groupFields, splitLines, valueOf } from './header.ts';
 import type { Field } from './header.ts';
 
 export type NoticeKind = 'failed' | 'delayed';
 
-const report = Type.Object({
-  address: Type.String(),
-  action: Type.Union([Type.Literal('failed'), Type.Literal('delayed')]),
+export type Report = {
+  readonly address: string;
+  readonly action: NoticeKind;
   /** RFC 3463. */
-  status: Type.String(),
+  readonly status: string;
   /** The relay's words. */
-  reply: Type.String(),
+  readonly reply: string;
   /** An earlier try ended without an answer. */
-  mayHaveArrived: Type.Boolean(),
-});
-export type Report = Static<typeof report>;
-const reports = Compile(Type.Array(report));
+  readonly mayHaveArrived: boolean;
+};
 
 /** What the index holds of a notice; throws on anything that this room did not write. */
 export function decodeReports(text: string): readonly Report[] {
   const value: unknown = JSON.parse(text);
-  if (!reports.Check(value))
-    throw new Error('Cannot read a notice: found another shape, expected what the queue wrote');
-  return value;
+  if (Array.isArray(value) && value.every(isReport)) return value;
+  throw new Error('Cannot read a notice: found another shape, expected what the queue wrote');
+}
+
+function isReport(value: unknown): value is Report {
+  if (typeof value !== 'object' || value === null) return false;
+  const { action, address, mayHaveArrived, reply, status }: Partial<Record<keyof Report, unknown>> = value;
+  const texts = [address, reply, status].every((text) => typeof text === 'string');
+  return texts && (action === 'failed' || action === 'delayed') && typeof mayHaveArrived === 'boolean';
 }
 
 /** The enhanced status of a reply (RFC 3463), if it fits its code; else the class alone, else `fallback`. */

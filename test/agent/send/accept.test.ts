@@ -17,7 +17,13 @@ import type { Files } from '../../../agent/send/spool.ts';
 import { baseSubmission, loggedIn, letter, openState, password, user } from './rig.ts';
 
 type Failing = 'open' | 'write' | 'sync' | 'close' | 'rename' | 'folder' | 'index';
-const submission: Submission = { user, from: 'a@office.test', recipients: ['b@world.test'], clientName: 'desk', transmission: 'ESMTPSA' };
+const submission: Submission = {
+  user,
+  from: 'a@office.test',
+  recipients: ['b@world.test'],
+  clientName: 'desk',
+  transmission: 'ESMTPSA',
+};
 
 /** The real file system, but one call of it fails once the spool is open. */
 function failingFiles(failing: Failing | undefined, code: string, armed: () => boolean): Files {
@@ -54,7 +60,11 @@ function failingFiles(failing: Failing | undefined, code: string, armed: () => b
 async function start(t: TestContext, failing?: Failing, code = 'EIO', maxSizeBytes = 100_000) {
   const state = await openState(t);
   let armed = false;
-  const spool = createSpool({ folder: join(state.folder, 'spool'), reached: () => {}, files: failingFiles(failing, code, () => armed) });
+  const spool = createSpool({
+    folder: join(state.folder, 'spool'),
+    reached: () => {},
+    files: failingFiles(failing, code, () => armed),
+  });
   await spool.open();
   t.after(async () => {
     armed = false;
@@ -73,7 +83,14 @@ async function start(t: TestContext, failing?: Failing, code = 'EIO', maxSizeByt
   });
   const log = createLog({ name: 'test', level: 'silent' });
   const accept = createAccept({
-    spool, group, log, maxSizeBytes, clock: systemClock, reached: () => {}, traceId: 'own', hostname: 'nas',
+    spool,
+    group,
+    log,
+    maxSizeBytes,
+    clock: systemClock,
+    reached: () => {},
+    traceId: 'own',
+    hostname: 'nas',
     queue: { add: (envelope) => void added.push(envelope) },
     onAccepted: () => {},
   });
@@ -97,12 +114,18 @@ test('an accepted mail is one file: its envelope, then the mail as it goes out, 
   assert.deepEqual([queue, temp], [[answer.id], []]);
   const found = await spool.read(answer.id);
   assert.deepEqual(found?.envelope, added[0]);
-  assert.deepEqual({ ...found?.envelope, id: '', acceptedAt: 0 }, { v: 1, id: '', from: 'a@office.test', recipients: ['b@world.test'], user, acceptedAt: 0 });
+  assert.deepEqual(
+    { ...found?.envelope, id: '', acceptedAt: 0 },
+    { v: 1, id: '', from: 'a@office.test', recipients: ['b@world.test'], user, acceptedAt: 0 },
+  );
   const mail = await spool.head(found?.place ?? { id: '', offsetBytes: 0, sizeBytes: 0 }, 1_000_000);
   assert.equal(mail.length, found?.place.sizeBytes);
   const start_ = mail.indexOf('\r\n\r\n') + 4;
   assert.ok(mail.subarray(start_).equals(body));
-  assert.match(mail.toString('latin1', 0, start_), /^Received: from desk\r\n\tby nas with ESMTPSA id [a-z0-9-]+;\r\n\t[^\r]*\r\nX-Mailferry-Trace: out own\r\nDate: [^\r]*\r\nMessage-ID: <[^\r]*@nas>\r\nSubject: a\r\n\r\n$/);
+  assert.match(
+    mail.toString('latin1', 0, start_),
+    /^Received: from desk\r\n\tby nas with ESMTPSA id [a-z0-9-]+;\r\n\t[^\r]*\r\nX-Mailferry-Trace: out own\r\nDate: [^\r]*\r\nMessage-ID: <[^\r]*@nas>\r\nSubject: a\r\n\r\n$/,
+  );
 });
 
 for (const failing of ['open', 'write', 'sync', 'close', 'rename', 'folder', 'index'] as const) {
@@ -118,7 +141,14 @@ for (const failing of ['open', 'write', 'sync', 'close', 'rename', 'folder', 'in
 
 test('the client sees the 452, and the same session goes on', async (t) => {
   const { accept, log, left } = await start(t, 'rename', 'ENOSPC');
-  const listener = createListener({ submission: baseSubmission, passwords: new Map([[user, password]]), accept, freeBytes: async () => 1e12, clock: systemClock, log });
+  const listener = createListener({
+    submission: baseSubmission,
+    passwords: new Map([[user, password]]),
+    accept,
+    freeBytes: async () => 1e12,
+    clock: systemClock,
+    log,
+  });
   await listener.start();
   t.after(() => listener.stop(10));
   const client = await loggedIn(t, listener.address().port);
@@ -152,7 +182,11 @@ test('accept() stops writing when a mail is too big, reads it to its end, and ke
       if (given === 20) assert.deepEqual(await left(), { queue: [], temp: [] }, 'removed before the client is done');
     }
   }
-  assert.deepEqual(await accept(submission, big()), { ok: false, code: 552, text: '5.3.4 The mail is larger than 10000 bytes' });
+  assert.deepEqual(await accept(submission, big()), {
+    ok: false,
+    code: 552,
+    text: '5.3.4 The mail is larger than 10000 bytes',
+  });
   assert.equal(given, 100);
   const exact = 'Subject: a\r\n\r\n' + 'b'.repeat(10_000 - 14);
   assert.equal((await accept(submission, chunks(exact))).ok, true);
@@ -166,7 +200,10 @@ test('accept() refuses a loop, too many hops and a header without end, and keeps
     await accept(submission, chunks('Received: x\r\n'.repeat(51), '\r\n')),
     await accept(submission, chunks(...Array.from({ length: 20 }, () => 'X: ' + 'y'.repeat(64_000) + '\r\n'))),
   ];
-  assert.deepEqual(answers.map((answer) => (answer.ok ? '' : answer.code + ' ' + answer.text.slice(0, 5))), ['554 5.4.6', '554 5.4.6', '552 5.3.4']);
+  assert.deepEqual(
+    answers.map((answer) => (answer.ok ? '' : answer.code + ' ' + answer.text.slice(0, 5))),
+    ['554 5.4.6', '554 5.4.6', '552 5.3.4'],
+  );
   assert.deepEqual(await left(), { queue: [], temp: [] });
 });
 
@@ -198,7 +235,10 @@ test('those who come while a group is under way go with the next one, and fail o
   assert.deepEqual(steps.splice(0), ['sync', 'a', 'b', 'commit', 'sync', 'late', 'commit']);
   broken = true;
   group.joinLater(() => void steps.push('lazy'));
-  assert.deepEqual((await Promise.allSettled([join('c'), join('d')])).map((result) => result.status), ['rejected', 'rejected']);
+  assert.deepEqual(
+    (await Promise.allSettled([join('c'), join('d')])).map((result) => result.status),
+    ['rejected', 'rejected'],
+  );
   assert.deepEqual(steps.splice(0), ['sync', 'lazy failed']);
   broken = false;
   group.joinLater(() => void steps.push('lazy'));

@@ -66,7 +66,10 @@ test('the header ends at the first empty line, wherever the bytes are cut', () =
       const found = [split.header, split.separator, split.rest].map((part) => part.toString('latin1'));
       assert.deepEqual(found, [header, separator, rest], JSON.stringify(mail) + ' cut at ' + cut);
     }
-    const bytewise = splitWhole(mail, Array.from({ length: mail.length }, () => 1));
+    const bytewise = splitWhole(
+      mail,
+      Array.from({ length: mail.length }, () => 1),
+    );
     assert.equal(bytewise.header.toString('latin1'), header);
   }
 });
@@ -81,7 +84,10 @@ test('for random mails the cuts make no difference, and no byte is lost', () => 
   for (let round = 0; round < 2_000; round += 1) {
     const mail = Array.from({ length: random(30) }, () => alphabet[random(alphabet.length)]).join('');
     const whole = splitWhole(mail);
-    const cut = splitWhole(mail, Array.from({ length: 10 }, () => random(6)));
+    const cut = splitWhole(
+      mail,
+      Array.from({ length: 10 }, () => random(6)),
+    );
     assert.deepEqual(cut, whole, JSON.stringify(mail));
     assert.equal(Buffer.concat([whole.header, whole.separator, whole.rest]).toString('latin1'), mail);
   }
@@ -96,29 +102,93 @@ test('a header over its limit is told, and no more than that is kept', () => {
 
 const rewrites: readonly (readonly [string, string, string])[] = [
   ['Date and Message-ID are added when missing', 'Subject: a\r\n\r\nbody', added + 'Subject: a\r\n\r\nbody'],
-  ['Date and Message-ID stay as they are', 'date: then\r\nMESSAGE-ID : <a@b>\r\n\r\n', received + trace + 'date: then\r\nMESSAGE-ID : <a@b>\r\n\r\n'],
-  ['Bcc goes, with its continuation lines', 'Bcc: a@b,\r\n c@d,\r\n\te@f\r\nTo: x@y\r\n\r\n', added + 'To: x@y\r\n\r\n'],
-  ['Bcc goes in any letters, with a blank before the colon, and twice', 'BCC : a@b\r\nTo: x@y\r\nbcc:c@d\r\n\r\n', added + 'To: x@y\r\n\r\n'],
-  ['Bcc behind a bare CR or LF goes too', 'To: x@y\rBcc: a@b\nSubject: s\r\n\r\n', added + 'To: x@y\rSubject: s\r\n\r\n'],
-  ['an address on a broken line behind Bcc goes with it', 'Bcc: a@b,\r\nc@d\r\nTo: x@y\r\n\r\n', added + 'To: x@y\r\n\r\n'],
-  ['Resent-Bcc and Return-Path go', 'Resent-Bcc: a@b\r\nReturn-Path: <c@d>\r\nTo: x@y\r\n\r\n', added + 'To: x@y\r\n\r\n'],
+  [
+    'Date and Message-ID stay as they are',
+    'date: then\r\nMESSAGE-ID : <a@b>\r\n\r\n',
+    received + trace + 'date: then\r\nMESSAGE-ID : <a@b>\r\n\r\n',
+  ],
+  [
+    'Bcc goes, with its continuation lines',
+    'Bcc: a@b,\r\n c@d,\r\n\te@f\r\nTo: x@y\r\n\r\n',
+    added + 'To: x@y\r\n\r\n',
+  ],
+  [
+    'Bcc goes in any letters, with a blank before the colon, and twice',
+    'BCC : a@b\r\nTo: x@y\r\nbcc:c@d\r\n\r\n',
+    added + 'To: x@y\r\n\r\n',
+  ],
+  [
+    'Bcc behind a bare CR or LF goes too',
+    'To: x@y\rBcc: a@b\nSubject: s\r\n\r\n',
+    added + 'To: x@y\rSubject: s\r\n\r\n',
+  ],
+  [
+    'an address on a broken line behind Bcc goes with it',
+    'Bcc: a@b,\r\nc@d\r\nTo: x@y\r\n\r\n',
+    added + 'To: x@y\r\n\r\n',
+  ],
+  [
+    'Resent-Bcc and Return-Path go',
+    'Resent-Bcc: a@b\r\nReturn-Path: <c@d>\r\nTo: x@y\r\n\r\n',
+    added + 'To: x@y\r\n\r\n',
+  ],
   ['a Bcc in the body stays', 'To: x@y\r\n\r\nBcc: a@b\r\n', added + 'To: x@y\r\n\r\nBcc: a@b\r\n'],
   ['X-Bcc is another field', 'X-Bcc: a\r\n\r\n', added + 'X-Bcc: a\r\n\r\n'],
-  ['bytes that are no text stay as they are', 'Subject: \u00e4\0\u00ff\r\n\r\n\u00ff\0', added + 'Subject: \u00e4\0\u00ff\r\n\r\n\u00ff\0'],
-  ['a mail without a header is all body', 'Hello world\r\nBcc: text\r\n\r\nmore', added + '\r\nHello world\r\nBcc: text\r\n\r\nmore'],
+  [
+    'bytes that are no text stay as they are',
+    'Subject: \u00e4\0\u00ff\r\n\r\n\u00ff\0',
+    added + 'Subject: \u00e4\0\u00ff\r\n\r\n\u00ff\0',
+  ],
+  [
+    'a mail without a header is all body',
+    'Hello world\r\nBcc: text\r\n\r\nmore',
+    added + '\r\nHello world\r\nBcc: text\r\n\r\nmore',
+  ],
   ['an empty header', '\r\nbody', added + '\r\nbody'],
   ['a mail that ends in its header gets its empty line', 'Subject: a\r\n', added + 'Subject: a\r\n\r\n'],
   ['a mail that ends in the middle of a line', 'Subject: a', added + 'Subject: a\r\n\r\n'],
   ['an empty mail', '', added + '\r\n'],
-  ['"From " of a mailbox file is kept as a field', 'From a@b Wed Nov 25\r\nTo: x@y\r\n\r\n', added + 'X-Mailbox-Line: From a@b Wed Nov 25\r\nTo: x@y\r\n\r\n'],
+  [
+    '"From " of a mailbox file is kept as a field',
+    'From a@b Wed Nov 25\r\nTo: x@y\r\n\r\n',
+    added + 'X-Mailbox-Line: From a@b Wed Nov 25\r\nTo: x@y\r\n\r\n',
+  ],
   ['"From " at the start of a text is text', 'From here on\r\nwe walk\r\n', added + '\r\nFrom here on\r\nwe walk\r\n'],
-  ['a mail that came in here may go out once', 'X-Mailferry-Trace: in own\r\nDate: a\r\nMessage-ID: b\r\n\r\n', received + trace + 'X-Mailferry-Trace: in own\r\nDate: a\r\nMessage-ID: b\r\n\r\n'],
-  ['a mail of another agent may pass', 'X-Mailferry-Trace: out other\r\nDate: a\r\nMessage-ID: b\r\n\r\n', received + trace + 'X-Mailferry-Trace: out other\r\nDate: a\r\nMessage-ID: b\r\n\r\n'],
-  ['a mail that went out here is a loop', 'X-Mailferry-Trace: out own\r\n\r\n', '554 5.4.6 Mail loop: this mail has gone out through this agent before'],
-  ['also when the trace is folded and in other letters', 'x-mailferry-trace :\r\n out\r\n\town\r\n\r\n', '554 5.4.6 Mail loop: this mail has gone out through this agent before'],
-  ['a trace in the body is text', 'To: x@y\r\n\r\nX-Mailferry-Trace: out own\r\n', added + 'To: x@y\r\n\r\nX-Mailferry-Trace: out own\r\n'],
-  ['fifty hops are allowed', 'Received: a\r\n'.repeat(50) + 'Date: a\r\nMessage-ID: b\r\n\r\n', received + trace + 'Received: a\r\n'.repeat(50) + 'Date: a\r\nMessage-ID: b\r\n\r\n'],
-  ['fifty-one are not', 'Received: a\r\n'.repeat(51) + '\r\n', '554 5.4.6 Too many hops: 51 Received lines, expected at most 50'],
+  [
+    'a mail that came in here may go out once',
+    'X-Mailferry-Trace: in own\r\nDate: a\r\nMessage-ID: b\r\n\r\n',
+    received + trace + 'X-Mailferry-Trace: in own\r\nDate: a\r\nMessage-ID: b\r\n\r\n',
+  ],
+  [
+    'a mail of another agent may pass',
+    'X-Mailferry-Trace: out other\r\nDate: a\r\nMessage-ID: b\r\n\r\n',
+    received + trace + 'X-Mailferry-Trace: out other\r\nDate: a\r\nMessage-ID: b\r\n\r\n',
+  ],
+  [
+    'a mail that went out here is a loop',
+    'X-Mailferry-Trace: out own\r\n\r\n',
+    '554 5.4.6 Mail loop: this mail has gone out through this agent before',
+  ],
+  [
+    'also when the trace is folded and in other letters',
+    'x-mailferry-trace :\r\n out\r\n\town\r\n\r\n',
+    '554 5.4.6 Mail loop: this mail has gone out through this agent before',
+  ],
+  [
+    'a trace in the body is text',
+    'To: x@y\r\n\r\nX-Mailferry-Trace: out own\r\n',
+    added + 'To: x@y\r\n\r\nX-Mailferry-Trace: out own\r\n',
+  ],
+  [
+    'fifty hops are allowed',
+    'Received: a\r\n'.repeat(50) + 'Date: a\r\nMessage-ID: b\r\n\r\n',
+    received + trace + 'Received: a\r\n'.repeat(50) + 'Date: a\r\nMessage-ID: b\r\n\r\n',
+  ],
+  [
+    'fifty-one are not',
+    'Received: a\r\n'.repeat(51) + '\r\n',
+    '554 5.4.6 Too many hops: 51 Received lines, expected at most 50',
+  ],
 ];
 for (const [name, mail, expected] of rewrites) {
   test('header: ' + name, () => assert.equal(rewrite(mail), expected));

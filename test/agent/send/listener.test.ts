@@ -22,7 +22,15 @@ type Tls = { readonly key: string; readonly cert: string; readonly ca: string };
 /** Does not hold answers back. */
 const hasty: Clock = { ...systemClock, sleep: async () => {} };
 
-async function start(t: TestContext, options: { readonly submission?: Partial<SubmissionConfig>; readonly tls?: Tls; readonly freeBytes?: number; readonly clock?: Clock } = {}) {
+async function start(
+  t: TestContext,
+  options: {
+    readonly submission?: Partial<SubmissionConfig>;
+    readonly tls?: Tls;
+    readonly freeBytes?: number;
+    readonly clock?: Clock;
+  } = {},
+) {
   const taken: (Submission & { readonly body: string })[] = [];
   const listener = createListener({
     submission: { ...baseSubmission, ...options.submission },
@@ -80,7 +88,11 @@ test('the matrix: refused in every configuration, and the legitimate mail beside
     ['user without a password', [plain('nobody', ''), mailFrom], /^530/],
     ['unknown user', [plain('admin', password), mailFrom], /^530/],
     ['prototype names', [plain('__proto__', ''), plain('constructor', ''), mailFrom], /^530/],
-    ['an identity asked for in the name of another', ['AUTH PLAIN ' + Buffer.from(user + '\0admin\0' + password).toString('base64'), mailFrom], /^530/],
+    [
+      'an identity asked for in the name of another',
+      ['AUTH PLAIN ' + Buffer.from(user + '\0admin\0' + password).toString('base64'), mailFrom],
+      /^530/,
+    ],
     ['aborted AUTH', ['AUTH PLAIN', '*', mailFrom], /^530/],
     ['unknown mechanism', ['AUTH XOAUTH2 dXNlcj1h', mailFrom], /^530/],
     ['XCLIENT and XFORWARD', ['XCLIENT LOGIN=sales', 'XFORWARD ADDR=127.0.0.1', mailFrom], /^530/],
@@ -100,7 +112,14 @@ test('the matrix: refused in every configuration, and the legitimate mail beside
     await submit(port, { raw: letter('x'), ...(options?.tls === undefined ? {} : { ca: tls.ca }) });
     assert.equal(taken.length, 1, name + ': the legitimate mail was taken');
   }
-  t.diagnostic(refused + ' attempts refused in ' + configurations.length + ' configurations, ' + configurations.length + ' legitimate mails taken');
+  t.diagnostic(
+    refused +
+      ' attempts refused in ' +
+      configurations.length +
+      ' configurations, ' +
+      configurations.length +
+      ' legitimate mails taken',
+  );
 });
 
 const userEntry = baseSubmission.users[0] ?? { name: user, password: { env: 'UNUSED' }, senders: [] };
@@ -108,9 +127,18 @@ const userEntry = baseSubmission.users[0] ?? { name: user, password: { env: 'UNU
 test('a logged-in user sends as its own senders only', async (t) => {
   const { port, taken } = await start(t);
   const client = await loggedIn(t, port);
-  for (const from of ['boss@world.test', '', 'sales@office.test.evil.test', 'sales%office.test@world.test', 'SALES@xoffice.test'])
+  for (const from of [
+    'boss@world.test',
+    '',
+    'sales@office.test.evil.test',
+    'sales%office.test@world.test',
+    'SALES@xoffice.test',
+  ])
     assert.match((await client.say('MAIL FROM:<' + from + '>')) ?? '', /^550 5\.7\.1 /, from);
-  assert.match(await say(client, 'MAIL FROM:<@relay.test:sales@office.test>', rcptTo, 'DATA', letter() + '.'), /^250 2\.0\.0 Queued as test/);
+  assert.match(
+    await say(client, 'MAIL FROM:<@relay.test:sales@office.test>', rcptTo, 'DATA', letter() + '.'),
+    /^250 2\.0\.0 Queued as test/,
+  );
   assert.equal(taken[0]?.from, 'sales@office.test');
 });
 
@@ -120,7 +148,10 @@ test('a password is not taken in clear where there is a certificate, and not at 
   assert.match(await say(client, 'EHLO desk', plain()), /^538/);
   assert.match(await say(client, mailFrom), /^530/);
   for (const host of ['0.0.0.0', '::', '192.0.2.1', 'nas.office.test'])
-    await assert.rejects(start(t, { submission: { host } }), (error) => error instanceof UserError && /expected a certificate, or a loopback address/.test(error.message));
+    await assert.rejects(
+      start(t, { submission: { host } }),
+      (error) => error instanceof UserError && /expected a certificate, or a loopback address/.test(error.message),
+    );
 });
 
 test('what was said in clear behind STARTTLS is not taken for said under TLS', async (t) => {
@@ -133,7 +164,10 @@ test('what was said in clear behind STARTTLS is not taken for said under TLS', a
   await new Promise((resolve) => client.socket.once('data', resolve));
   const secure = connectTls({ socket: client.socket, ca: tls.ca, host: 'localhost', servername: 'localhost' });
   let text = '';
-  secure.setEncoding('latin1').on('data', (chunk: string) => (text += chunk)).on('error', () => {});
+  secure
+    .setEncoding('latin1')
+    .on('data', (chunk: string) => (text += chunk))
+    .on('error', () => {});
   await new Promise((resolve) => secure.once('secureConnect', resolve));
   secure.write('EHLO desk\r\n' + mailFrom + '\r\n');
   await waitFor('the answers', () => text.includes('530'));
@@ -151,7 +185,10 @@ test('after five failed logins the connection is closed, and the next one of the
   await client.say('EHLO desk');
   const answers: string[] = [];
   for (let n = 0; n < 5; n += 1) answers.push((await client.say(plain(user, 'wrong' + n))) ?? 'closed');
-  assert.deepEqual(answers.map((answer) => answer.slice(0, 9)), ['535 5.7.8', '535 5.7.8', '535 5.7.8', '535 5.7.8', '421 4.7.0']);
+  assert.deepEqual(
+    answers.map((answer) => answer.slice(0, 9)),
+    ['535 5.7.8', '535 5.7.8', '535 5.7.8', '535 5.7.8', '421 4.7.0'],
+  );
   assert.deepEqual(heldBack, [250, 500, 1_000, 2_000, 4_000]);
   assert.equal(await client.say(plain()), undefined, 'closed');
   const next = await talk(t, port);
@@ -164,7 +201,8 @@ test('after five failed logins the connection is closed, and the next one of the
 });
 
 const body = 'Subject: a\r\n\r\nfirst';
-const smuggled = 'MAIL FROM:<sales@office.test>\r\nRCPT TO:<victim@world.test>\r\nDATA\r\nSubject: smuggled\r\n\r\nx\r\n.\r\n';
+const smuggled =
+  'MAIL FROM:<sales@office.test>\r\nRCPT TO:<victim@world.test>\r\nDATA\r\nSubject: smuggled\r\n\r\nx\r\n.\r\n';
 for (const [name, end] of [
   ['LF . LF', '\n.\n'],
   ['LF . CRLF', '\n.\r\n'],
@@ -216,7 +254,8 @@ test('too many recipients get 452, the others stay', async (t) => {
   const client = await loggedIn(t, port);
   await client.say(mailFrom);
   const answers = [];
-  for (const name of ['a', 'b', 'c', 'A']) answers.push((await client.say('RCPT TO:<' + name + '@world.test>'))?.slice(0, 3));
+  for (const name of ['a', 'b', 'c', 'A'])
+    answers.push((await client.say('RCPT TO:<' + name + '@world.test>'))?.slice(0, 3));
   assert.deepEqual(answers, ['250', '250', '452', '250']);
   await say(client, 'DATA', letter() + '.');
   assert.equal(taken[0]?.recipients.length, 2);
@@ -247,7 +286,10 @@ test('IDN domains become ASCII; letters before the @ need SMTPUTF8', async (t) =
 
 test('a port that is taken stops the start with one clear line', async (t) => {
   const { port } = await start(t);
-  await assert.rejects(start(t, { submission: { port } }), /^UserError: Cannot listen on 127\.0\.0\.1:\d+: EADDRINUSE, expected a free port of this machine; check submission\.host and submission\.port$/);
+  await assert.rejects(
+    start(t, { submission: { port } }),
+    /^UserError: Cannot listen on 127\.0\.0\.1:\d+: EADDRINUSE, expected a free port of this machine; check submission\.host and submission\.port$/,
+  );
 });
 
 test('stop() is quick when clients are idle, and waits for a mail on its way in, but not for ever', async (t) => {

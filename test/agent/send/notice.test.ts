@@ -9,7 +9,15 @@ const base: NoticeOptions = {
   id: 'notice-1.abc',
   kind: 'failed',
   to: 'sales@office.test',
-  reports: [{ address: 'nobody@world.test', action: 'failed', status: '5.1.1', reply: '550 5.1.1 no such user', mayHaveArrived: false }],
+  reports: [
+    {
+      address: 'nobody@world.test',
+      action: 'failed',
+      status: '5.1.1',
+      reply: '550 5.1.1 no such user',
+      mayHaveArrived: false,
+    },
+  ],
   original: Buffer.from('Received: x\r\nMessage-ID: <orig@office.test>\r\nSubject: offer\r\n\r\nsecret body'),
   arrivedAt: Date.UTC(2026, 10, 25, 7),
   createdAt: Date.UTC(2026, 10, 25, 8),
@@ -73,8 +81,11 @@ test('a notice of failure is a multipart/report, answers the mail it is about, a
 });
 
 test('a notice stays well-formed whatever relay and mail contain', () => {
-  const reply = '550 5.7.1 ' + 'gr\u00fcn \r\n.\r\n--=_mailferry_notice-1.abc ' + 'x'.repeat(900);
-  const original = Buffer.from('Subject: \u00e4\0\r\nX-Long: ' + 'y'.repeat(5_000) + '\nMessage-ID: <a b>\r\n\r\n', 'latin1');
+  const reply = '550 5.7.1 gr\u00fcn \r\n.\r\n--=_mailferry_notice-1.abc ' + 'x'.repeat(900);
+  const original = Buffer.from(
+    'Subject: \u00e4\0\r\nX-Long: ' + 'y'.repeat(5_000) + '\nMessage-ID: <a b>\r\n\r\n',
+    'latin1',
+  );
   const address = 'b\u00fcro@world.test';
   const report = { address, action: 'failed' as const, status: '5.7.1', reply, mayHaveArrived: true };
   const bytes = composeNotice({ ...base, reports: [report], original });
@@ -88,14 +99,24 @@ test('a notice stays well-formed whatever relay and mail contain', () => {
   assert.match(text, /may have arrived all the same/);
   assert.doesNotMatch(text, /In-Reply-To/);
   const encoded = /base64\r\n\r\n([A-Za-z0-9+/=\r\n]+)\r\n--/.exec(text)?.[1] ?? '';
-  assert.equal(Buffer.from(encoded, 'base64').toString('latin1'), original.toString('latin1').replaceAll(/\r?\n/g, '\r\n').slice(0, -2));
+  assert.equal(
+    Buffer.from(encoded, 'base64').toString('latin1'),
+    original.toString('latin1').replaceAll(/\r?\n/g, '\r\n').slice(0, -2),
+  );
 });
 
 test('a delayed mail is told as such', () => {
   const [report] = base.reports;
   assert.ok(report);
-  const text = composeNotice({ ...base, kind: 'delayed', reports: [{ ...report, action: 'delayed', status: '4.4.1' }] }).toString();
-  assert.match(text, /Subject: Your mail is delayed[^]*has not been delivered yet to[^]*You need not send it again[^]*Action: delayed\r\nStatus: 4\.4\.1/);
+  const text = composeNotice({
+    ...base,
+    kind: 'delayed',
+    reports: [{ ...report, action: 'delayed', status: '4.4.1' }],
+  }).toString();
+  assert.match(
+    text,
+    /Subject: Your mail is delayed[^]*has not been delivered yet to[^]*You need not send it again[^]*Action: delayed\r\nStatus: 4\.4\.1/,
+  );
 });
 
 test('the status of a reply is its enhanced code when that fits, else its class', () => {
@@ -113,9 +134,21 @@ test('the status of a reply is its enhanced code when that fits, else its class'
 });
 
 test('the table of outcomes', () => {
-  const recipient: Recipient = { number: 0, address: 'a@world.test', state: 'queued', attempts: 2, unknowns: 0, lastReply: '' };
+  const recipient: Recipient = {
+    number: 0,
+    address: 'a@world.test',
+    state: 'queued',
+    attempts: 2,
+    unknowns: 0,
+    lastReply: '',
+  };
   const after = (result: Outcome['result'], unknowns: number, local: boolean): string => {
-    const rules = { queueClock: { now: () => 1_000 }, retryWaitMs: (attempts: number) => attempts * 10, unknownRetryMs: 900, tells: () => local };
+    const rules = {
+      queueClock: { now: () => 1_000 },
+      retryWaitMs: (attempts: number) => attempts * 10,
+      unknownRetryMs: 900,
+      tells: () => local,
+    };
     const next = nextState(rules, 'sales@office.test', { result, recipient: { ...recipient, unknowns } });
     return [next.state, next.dueMs, next.attempts, next.unknowns].join(' ');
   };
@@ -131,5 +164,6 @@ test('the table of outcomes', () => {
     ['untouched', 0, true, 'queued 1000 2 0'],
     ['untouched', 1, true, 'unknown 1000 2 1'],
   ];
-  for (const [result, unknowns, local, expected] of rows) assert.equal(after(result, unknowns, local), expected, result + ' ' + unknowns);
+  for (const [result, unknowns, local, expected] of rows)
+    assert.equal(after(result, unknowns, local), expected, result + ' ' + unknowns);
 });

@@ -26,7 +26,10 @@ const restart = (t: TestContext, rig: Rig) => startRig(t, { relay: down, state: 
 test('file and open row: queued', async (t) => {
   const rig = await leave(t);
   const again = await restart(t, rig);
-  assert.deepEqual(again.send.queue.list().map((mail) => mail.state), ['queued']);
+  assert.deepEqual(
+    again.send.queue.list().map((mail) => mail.state),
+    ['queued'],
+  );
   const relay = await createLab(t).scriptedSmtp({ login });
   await again.send.stop();
   const last = await startRig(t, { relay, state: rig.state });
@@ -48,22 +51,32 @@ test('file without a row, index intact: queued, and counted as accepted', async 
   run(rig.state, 'DELETE FROM mail WHERE id = (SELECT MIN(id) FROM mail); DELETE FROM journal');
   const again = await restart(t, rig);
   const entries = again.send.queue.list();
-  assert.deepEqual(entries.map((mail) => [mail.state, mail.from, mail.recipients[0]?.address]), [
-    ['queued', 'sales@office.test', 'someone@world.test'],
-    ['queued', 'sales@office.test', 'someone@world.test'],
-  ]);
-  assert.deepEqual(again.journal().map((point) => [point.name, point.tags['user']]), [['mail_accepted', 'sales']]);
+  assert.deepEqual(
+    entries.map((mail) => [mail.state, mail.from, mail.recipients[0]?.address]),
+    [
+      ['queued', 'sales@office.test', 'someone@world.test'],
+      ['queued', 'sales@office.test', 'someone@world.test'],
+    ],
+  );
+  assert.deepEqual(
+    again.journal().map((point) => [point.name, point.tags['user']]),
+    [['mail_accepted', 'sales']],
+  );
 });
 
 test('files, but a new index: held until a person decides, and still held after the next start', async (t) => {
   const rig = await leave(t, 2);
   rig.state.db.close();
-  for (const name of await fs.readdir(rig.state.folder)) if (name.startsWith('agent.db')) await fs.rm(join(rig.state.folder, name));
+  for (const name of await fs.readdir(rig.state.folder))
+    if (name.startsWith('agent.db')) await fs.rm(join(rig.state.folder, name));
   for (let start = 0; start < 2; start += 1) {
     const state = { ...rig.state, db: openStateDb(rig.state.folder), sends: [] };
     const relay = await createLab(t).scriptedSmtp({ login });
     const again = await startRig(t, { relay, state });
-    assert.deepEqual(again.send.queue.list().map((mail) => mail.state), ['held', 'held']);
+    assert.deepEqual(
+      again.send.queue.list().map((mail) => mail.state),
+      ['held', 'held'],
+    );
     assert.match(again.send.queue.list()[0]?.problem ?? '', /^The index is new or another one/);
     await again.submit();
     await waitFor('a new mail is sent as ever', () => relay.mails.length === 1);
@@ -78,7 +91,10 @@ test('files and an index of another life: held', async (t) => {
   const rig = await leave(t, 1);
   run(rig.state, "DELETE FROM mail; UPDATE spool SET value = 'another' WHERE key = 'life'");
   const again = await restart(t, rig);
-  assert.deepEqual(again.send.queue.list().map((mail) => mail.state), ['held']);
+  assert.deepEqual(
+    again.send.queue.list().map((mail) => mail.state),
+    ['held'],
+  );
 });
 
 test('a new index and no files: nothing is held', async (t) => {
@@ -86,14 +102,20 @@ test('a new index and no files: nothing is held', async (t) => {
   run(rig.state, 'DELETE FROM spool');
   const again = await restart(t, rig);
   await again.submit();
-  assert.deepEqual(again.send.queue.list().map((mail) => mail.state), ['queued']);
+  assert.deepEqual(
+    again.send.queue.list().map((mail) => mail.state),
+    ['queued'],
+  );
 });
 
 test('open row without a file: held and told as lost', async (t) => {
   const rig = await leave(t, 1);
   for (const name of await fs.readdir(queueFolder(rig.state))) await fs.rm(join(queueFolder(rig.state), name));
   const again = await restart(t, rig);
-  assert.deepEqual(again.send.queue.list().map((mail) => [mail.state, mail.problem]), [['held', 'Its spool file is missing']]);
+  assert.deepEqual(
+    again.send.queue.list().map((mail) => [mail.state, mail.problem]),
+    [['held', 'Its spool file is missing']],
+  );
 });
 
 test('done row with its file: the file is removed and nothing is sent again', async (t) => {
@@ -117,7 +139,10 @@ test('a try that stood at the dot: unknown; a second time: held', async (t) => {
   for (const expected of ['unknown', 'held']) {
     run(rig.state, "UPDATE recipient SET state = 'sending'");
     const again = await restart(t, rig);
-    assert.deepEqual(again.send.queue.list().map((mail) => mail.state), [expected]);
+    assert.deepEqual(
+      again.send.queue.list().map((mail) => mail.state),
+      [expected],
+    );
     await again.send.stop();
   }
 });

@@ -4,7 +4,6 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createTransport } from 'nodemailer';
 import { neverCrash } from '#shared/checkpoint.ts';
 import type { Reached } from '#shared/checkpoint.ts';
 import { systemClock } from '#shared/clock.ts';
@@ -142,6 +141,8 @@ export async function startRig(owner: Owner, options: RigOptions): Promise<Rig> 
 /** nodemailer as the client: an SMTP implementation that is not ours. */
 export async function submit(port: number, mail: Partial<Letter> = {}): Promise<void> {
   const { ca } = mail;
+  // Loaded when used: a test that restarts its process over and over needs no client in it.
+  const { createTransport } = await import('nodemailer');
   const transport = createTransport({
     host: '127.0.0.1',
     port,
@@ -157,7 +158,9 @@ export async function submit(port: number, mail: Partial<Letter> = {}): Promise<
 }
 
 export function letter(text = 'Hello.', subject = 'test'): string {
-  return 'From: Sales <sales@office.test>\r\nTo: someone@world.test\r\nSubject: ' + subject + '\r\n\r\n' + text + '\r\n';
+  return (
+    'From: Sales <sales@office.test>\r\nTo: someone@world.test\r\nSubject: ' + subject + '\r\n\r\n' + text + '\r\n'
+  );
 }
 
 /** A client that says what the test says, byte by byte. */
@@ -175,10 +178,12 @@ export async function talk(owner: Owner, port: number): Promise<Talk> {
   let text = '';
   let closed = false;
   let wake = (): void => {};
-  socket.on('error', () => {}).on('close', () => {
-    closed = true;
-    wake();
-  });
+  socket
+    .on('error', () => {})
+    .on('close', () => {
+      closed = true;
+      wake();
+    });
   socket.setEncoding('latin1').on('data', (chunk: string) => {
     text += chunk;
     wake();
@@ -227,7 +232,8 @@ export function movableClock(): Clock & { readonly advance: (ms: number) => void
     monotonic: () => systemClock.monotonic() + offset,
     async sleep(ms, signal) {
       const until = systemClock.monotonic() + offset + ms;
-      for (let left = ms; left > 0 && signal?.aborted !== true; left = until - systemClock.monotonic() - offset) {
+      for (let left = ms; left > 0; left = until - systemClock.monotonic() - offset) {
+        if (signal?.aborted === true) return;
         const moved = new AbortController();
         const wake = (): void => moved.abort();
         sleepers.add(wake);

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AddressInfo } from 'node:net';
+import type { Readable } from 'node:stream';
 import { text as readAll } from 'node:stream/consumers';
 import { SMTPServer } from 'smtp-server';
+import type { SMTPServerSession } from 'smtp-server';
 import type { QueueEntry } from '../../../agent/send/send.ts';
 import { createLab } from '../../lab/lab.ts';
 import type { SmtpStep } from '../../lab/scripted-smtp.ts';
@@ -13,7 +15,8 @@ import type { Rig } from './rig.ts';
 
 const login = { user: 'relay-user', password: 'relay-password' };
 const only = (rig: Rig): QueueEntry | undefined => rig.send.queue.list()[0];
-const empty = (rig: Rig) => waitFor('an empty queue', async () => rig.send.queue.list().length === 0 && (await rig.files()).length === 0);
+const empty = (rig: Rig) =>
+  waitFor('an empty queue', async () => rig.send.queue.list().length === 0 && (await rig.files()).length === 0);
 const outs = (rig: Rig) => rig.journal().filter((point) => point.name === 'mail_out');
 
 test('a mail goes to the relay and leaves nothing behind', async (t) => {
@@ -26,12 +29,18 @@ test('a mail goes to the relay and leaves nothing behind', async (t) => {
   assert.equal(mail?.from, 'sales@office.test');
   assert.deepEqual(mail?.recipients, ['one@world.test', 'two@world.test']);
   const text = mail?.bytes.toString() ?? '';
-  assert.match(text, /^Received: from \S+\r\n\tby nas\.office\.test with ESMTPA id [a-z0-9-]+;\r\n\t.*\+0000\r\nX-Mailferry-Trace: out test-trace\r\nDate: .*\r\nMessage-ID: <.*@nas\.office\.test>\r\nFrom: Sales/);
+  assert.match(
+    text,
+    /^Received: from \S+\r\n\tby nas\.office\.test with ESMTPA id [a-z0-9-]+;\r\n\t.*\+0000\r\nX-Mailferry-Trace: out test-trace\r\nDate: .*\r\nMessage-ID: <.*@nas\.office\.test>\r\nFrom: Sales/,
+  );
   assert.ok(text.endsWith('Subject: test\r\n\r\nHello.\r\n'));
-  assert.deepEqual(rig.journal().map(({ name, tags, fields }) => [name, tags, fields['count'], fields['recipients']]), [
-    ['mail_accepted', { user: 'sales' }, 1, undefined],
-    ['mail_out', { relay: 'provider', outcome: 'sent' }, 1, 2],
-  ]);
+  assert.deepEqual(
+    rig.journal().map(({ name, tags, fields }) => [name, tags, fields['count'], fields['recipients']]),
+    [
+      ['mail_accepted', { user: 'sales' }, 1, undefined],
+      ['mail_out', { relay: 'provider', outcome: 'sent' }, 1, 2],
+    ],
+  );
   assert.deepEqual(rig.send.queue.summary(), { depth: 0, oldestSeconds: 0, held: 0, unknown: 0 });
   assert.deepEqual(rig.send.relay(), { id: 'provider', up: true, problem: '' });
 });
@@ -58,15 +67,28 @@ test('each recipient has its own outcome', async (t) => {
   const rig = await startRig(t, { relay });
   await rig.submit({ to: ['good@world.test', 'busy@world.test', 'nobody@world.test'] });
   await waitFor('the second try', () => relay.mails.length === 2);
-  assert.deepEqual(relay.mails.map((mail) => mail.recipients), [['good@world.test'], ['busy@world.test']]);
+  assert.deepEqual(
+    relay.mails.map((mail) => mail.recipients),
+    [['good@world.test'], ['busy@world.test']],
+  );
   const entry = await waitFor('the held mail', () => (only(rig)?.state === 'held' ? only(rig) : undefined));
   assert.deepEqual(entry?.recipients, [
     { address: 'good@world.test', state: 'sent', attempts: 1, lastReply: '250 2.0.0 taken' },
     { address: 'busy@world.test', state: 'sent', attempts: 2, lastReply: '250 2.0.0 taken' },
     { address: 'nobody@world.test', state: 'held', attempts: 1, lastReply: '550 5.1.1 no such user' },
   ]);
-  assert.match(entry?.problem ?? '', /^Refused, and its sender is not local and cannot be told: 550 5\.1\.1 no such user/);
-  assert.deepEqual(outs(rig).map(({ tags, fields }) => [tags['outcome'], fields['recipients']]), [['sent', 1], ['failed', 1], ['sent', 1]]);
+  assert.match(
+    entry?.problem ?? '',
+    /^Refused, and its sender is not local and cannot be told: 550 5\.1\.1 no such user/,
+  );
+  assert.deepEqual(
+    outs(rig).map(({ tags, fields }) => [tags['outcome'], fields['recipients']]),
+    [
+      ['sent', 1],
+      ['failed', 1],
+      ['sent', 1],
+    ],
+  );
 });
 
 test('a 4xx after the dot is tried again with a pause of the mail, while others go on', async (t) => {
@@ -79,12 +101,18 @@ test('a 4xx after the dot is tried again with a pause of the mail, while others 
   await rig.submit({ to: ['slow@world.test'] });
   await rig.submit({ to: ['fast@world.test'] });
   await empty(rig);
-  assert.deepEqual(relay.mails.map((mail) => mail.recipients[0]), ['fast@world.test', 'slow@world.test']);
+  assert.deepEqual(
+    relay.mails.map((mail) => mail.recipients[0]),
+    ['fast@world.test', 'slow@world.test'],
+  );
 });
 
 test('a line that breaks after the final dot makes the mail unknown; one late retry ends it', async (t) => {
   const clock = movableClock();
-  const relay = await createLab(t).scriptedSmtp({ login, script: ({ verb, before }) => (verb === 'body' && before === 0 ? { end: 'reset' } : undefined) });
+  const relay = await createLab(t).scriptedSmtp({
+    login,
+    script: ({ verb, before }) => (verb === 'body' && before === 0 ? { end: 'reset' } : undefined),
+  });
   const rig = await startRig(t, { relay, clock, relayConfig: { unknownRetrySeconds: 900, retryMaxSeconds: 1 } });
   await rig.submit();
   const entry = await waitFor('unknown', () => (only(rig)?.state === 'unknown' ? only(rig) : undefined));
@@ -110,13 +138,13 @@ test('the late retry is the same mail again, with the same Message-ID', async (t
     allowInsecureAuth: true,
     disabledCommands: ['STARTTLS'],
     onAuth: (_auth, _session, done) => done(null, { user: 'relay-user' }),
-    onData: (stream, session, done) =>
-      void readAll(stream).then((body) => {
-        bodies.push(body);
-        if (bodies.length > 1) return done();
-        for (const connection of relay.connections) if (connection.session === session) connection._socket.destroy();
-      }),
+    onData: (stream, session, done) => void take(stream, session, done),
   });
+  async function take(stream: Readable, session: SMTPServerSession, done: () => void): Promise<void> {
+    bodies.push(await readAll(stream));
+    if (bodies.length > 1) return done();
+    for (const connection of relay.connections) if (connection.session === session) connection._socket.destroy();
+  }
   relay.on('error', () => {});
   await new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', () => resolve()));
   t.after(() => new Promise<void>((resolve) => relay.close(() => resolve())));
@@ -132,7 +160,10 @@ test('the late retry is the same mail again, with the same Message-ID', async (t
 
 test('a mail whose late retry ends unknown too is held, and not tried a third time', async (t) => {
   const clock = movableClock();
-  const relay = await createLab(t).scriptedSmtp({ login, script: ({ verb }) => (verb === 'body' ? { end: 'reset' } : undefined) });
+  const relay = await createLab(t).scriptedSmtp({
+    login,
+    script: ({ verb }) => (verb === 'body' ? { end: 'reset' } : undefined),
+  });
   const rig = await startRig(t, { relay, clock });
   await rig.submit();
   const entry = await waitFor('held', () => (only(rig)?.state === 'held' ? only(rig) : undefined));
@@ -146,8 +177,16 @@ test('a mail whose late retry ends unknown too is held, and not tried a third ti
 
 test('a relay that breaks the line after every dot is paused: few mails become unknown, not all', async (t) => {
   const clock = movableClock();
-  const relay = await createLab(t).scriptedSmtp({ login, script: ({ verb }) => (verb === 'body' ? { end: 'reset' } : undefined) });
-  const rig = await startRig(t, { relay, clock, random: () => 1, relayConfig: { sessions: 1, retryFirstSeconds: 60, retryMaxSeconds: 600, unknownRetrySeconds: 900 } });
+  const relay = await createLab(t).scriptedSmtp({
+    login,
+    script: ({ verb }) => (verb === 'body' ? { end: 'reset' } : undefined),
+  });
+  const rig = await startRig(t, {
+    relay,
+    clock,
+    random: () => 1,
+    relayConfig: { sessions: 1, retryFirstSeconds: 60, retryMaxSeconds: 600, unknownRetrySeconds: 900 },
+  });
   for (let n = 0; n < 10; n += 1) await rig.submit();
   await waitFor('the first unknown', () => rig.send.queue.summary().unknown === 1);
   assert.equal(rig.send.relay().up, false);
@@ -165,7 +204,10 @@ test('a relay out of reach stops the relay, not the mail; when it is back the ma
   await rig.submit();
   await rig.submit();
   await waitFor('the problem', () => !rig.send.relay().up);
-  assert.match(rig.send.relay().problem, /^Cannot connect to 127\.0\.0\.1:\d+: ECONNREFUSED, expected a mail server that answers there/);
+  assert.match(
+    rig.send.relay().problem,
+    /^Cannot connect to 127\.0\.0\.1:\d+: ECONNREFUSED, expected a mail server that answers there/,
+  );
   for (const entry of rig.send.queue.list()) {
     assert.equal(entry.state, 'queued');
     assert.equal(entry.recipients[0]?.attempts, 0, 'no try is counted');
@@ -179,10 +221,19 @@ test('a relay out of reach stops the relay, not the mail; when it is back the ma
 test('a wrong password is tried rarely and by one session only; nothing is bounced', async (t) => {
   const clock = movableClock();
   const relay = await createLab(t).scriptedSmtp({ login });
-  const rig = await startRig(t, { relay, clock, random: () => 1, relayPassword: 'mistaken-key', relayConfig: { retryFirstSeconds: 60, retryMaxSeconds: 3_600 } });
+  const rig = await startRig(t, {
+    relay,
+    clock,
+    random: () => 1,
+    relayPassword: 'mistaken-key',
+    relayConfig: { retryFirstSeconds: 60, retryMaxSeconds: 3_600 },
+  });
   for (let n = 0; n < 5; n += 1) await rig.submit();
   await waitFor('the problem', () => !rig.send.relay().up);
-  assert.match(rig.send.relay().problem, /^Cannot log in at .*535 5\.7\.8 wrong user or password, expected the login to be accepted; check user and password/);
+  assert.match(
+    rig.send.relay().problem,
+    /^Cannot log in at .*535 5\.7\.8 wrong user or password, expected the login to be accepted; check user and password/,
+  );
   clock.advance(50_000);
   await rig.submit();
   assert.equal(relay.commands.filter((line) => line.startsWith('AUTH')).length, 1);
@@ -203,7 +254,10 @@ test('a relay that offers no AUTH gets no mail', async (t) => {
 });
 
 test('421 in the middle pauses the relay and does not count for the mail', async (t) => {
-  const relay = await createLab(t).scriptedSmtp({ login, script: ({ verb, before }) => (verb === 'MAIL' && before === 0 ? '421 4.7.0 too many, later\r\n' : undefined) });
+  const relay = await createLab(t).scriptedSmtp({
+    login,
+    script: ({ verb, before }) => (verb === 'MAIL' && before === 0 ? '421 4.7.0 too many, later\r\n' : undefined),
+  });
   const rig = await startRig(t, { relay });
   await rig.submit();
   await waitFor('the problem', () => !rig.send.relay().up);
@@ -240,7 +294,10 @@ test('a mail that is too old is held and counted as failed, also while the relay
   await waitFor('the expired mail', () => rig.send.queue.summary().held === 1);
   const [old, young] = rig.send.queue.list();
   assert.deepEqual([old?.state, old?.problem, young?.state], ['held', 'Not sent within 5 hours', 'queued']);
-  assert.deepEqual(outs(rig).map((point) => point.tags['outcome']), ['failed']);
+  assert.deepEqual(
+    outs(rig).map((point) => point.tags['outcome']),
+    ['failed'],
+  );
   assert.equal((await rig.files()).length, 2);
 });
 
@@ -267,7 +324,10 @@ test('a jump of the wall clock by years neither expires the queue nor stops it',
 
 test('stop() in the middle of a mail leaves it in the queue, and the next start sends it', async (t) => {
   const lab = createLab(t);
-  const hanging = await lab.scriptedSmtp({ login, script: ({ verb }) => (verb === 'MAIL' ? { end: 'hang' } : undefined) });
+  const hanging = await lab.scriptedSmtp({
+    login,
+    script: ({ verb }) => (verb === 'MAIL' ? { end: 'hang' } : undefined),
+  });
   const rig = await startRig(t, { relay: hanging });
   await rig.submit();
   await waitFor('MAIL', () => hanging.commands.some((line) => line.startsWith('MAIL')));
@@ -282,7 +342,10 @@ test('stop() in the middle of a mail leaves it in the queue, and the next start 
 
 test('stop() while the answer after the dot is missing leaves the mail unknown, and the next start keeps the late retry', async (t) => {
   const lab = createLab(t);
-  const hanging = await lab.scriptedSmtp({ login, script: ({ verb }) => (verb === 'body' ? { end: 'hang' } : undefined) });
+  const hanging = await lab.scriptedSmtp({
+    login,
+    script: ({ verb }) => (verb === 'body' ? { end: 'hang' } : undefined),
+  });
   const rig = await startRig(t, { relay: hanging, relayConfig: { unknownRetrySeconds: 900 } });
   await rig.submit();
   await waitFor('sending', () => only(rig)?.state === 'sending');
