@@ -1,7 +1,7 @@
 // The agent's configuration: one schema, one file, and the checks that a schema cannot express.
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { hostSchema, loadConfig, portSchema, secretSchema } from '#shared/config.ts';
+import { explain, hostSchema, loadConfig, portSchema, secretSchema } from '#shared/config.ts';
 import type { Loaded } from '#shared/config.ts';
 import { isLoopback } from '#shared/net.ts';
 import { namePattern } from '#shared/topics.ts';
@@ -15,124 +15,187 @@ const addressSchema = Type.String({ pattern: '^[^@\\s<>]+@[^@\\s<>]+$', descript
 const tlsSchema = (standard: 'none' | 'starttls' | 'implicit') =>
   Type.Union([Type.Literal('none'), Type.Literal('starttls'), Type.Literal('implicit')], { default: standard });
 const endpoint = {
-  /** PEM file of the authority that signed the server's certificate, when it is not a public one. */
-  caFile: Type.Optional(Type.String({ minLength: 1 })),
-  /** Name expected in the certificate, when it differs from `host`. */
-  serverName: Type.Optional(Type.String({ minLength: 1 })),
+  caFile: explain(
+    "PEM file of the authority that signed the server's certificate, when it is not a public one.",
+    Type.Optional(Type.String({ minLength: 1 })),
+  ),
+  serverName: explain(
+    'Name expected in the certificate, when it differs from `host`.',
+    Type.Optional(Type.String({ minLength: 1 })),
+  ),
 };
+
+const certificateSchema = Type.Object(
+  {
+    keyFile: explain('PEM file of the private key.', Type.String({ minLength: 1 })),
+    certFile: explain(
+      'PEM file of the certificate, then those that lead to its authority.',
+      Type.String({ minLength: 1 }),
+    ),
+  },
+  closed,
+);
 
 const localSchema = Type.Object(
   {
-    protocol: Type.Union([Type.Literal('smtp'), Type.Literal('lmtp')], { default: 'smtp' }),
-    host: hostSchema({ default: '127.0.0.1' }),
-    port: portSchema(25),
-    tls: tlsSchema('none'),
-    ...endpoint,
-    /** Mail is handed over only to recipients in these domains. */
-    domains: Type.Array(
-      Type.String({ minLength: 1, pattern: '^[^@\\s]+$', description: 'a domain such as example.org' }),
-      { minItems: 1 },
+    protocol: explain(
+      'How mail is handed over. LMTP keeps every byte; SMTP turns a bare CR or LF into CRLF.',
+      Type.Union([Type.Literal('smtp'), Type.Literal('lmtp')], { default: 'smtp' }),
     ),
-    /** Sessions open at once; local servers fsync, so a few run faster than one. */
-    sessions: Type.Integer({ minimum: 1, maximum: 16, default: 4 }),
+    host: explain('The local mail server.', hostSchema({ default: '127.0.0.1' })),
+    port: explain('Its port; LMTP has no standard one.', portSchema(25)),
+    tls: explain(
+      'none: plain text; starttls: required, never optional; implicit: TLS from the first byte.',
+      tlsSchema('none'),
+    ),
+    ...endpoint,
+    domains: explain(
+      'Mail is handed over only to recipients in these domains.',
+      Type.Array(Type.String({ minLength: 1, pattern: '^[^@\\s]+$', description: 'a domain such as example.org' }), {
+        minItems: 1,
+      }),
+    ),
+    sessions: explain(
+      'Sessions open at once; local servers fsync, so a few run faster than one.',
+      Type.Integer({ minimum: 1, maximum: 16, default: 4 }),
+    ),
   },
   closed,
 );
 
 const accountSchema = Type.Object(
   {
-    id: idSchema,
-    host: hostSchema(),
-    port: portSchema(995),
-    tls: tlsSchema('implicit'),
-    ...endpoint,
-    user: Type.String({ minLength: 1 }),
-    password: secretSchema,
-    /** Every mail of this mailbox goes to these local addresses. */
-    recipients: Type.Array(addressSchema, { minItems: 1 }),
-    /** How long a mail that was handed over stays at the provider. */
-    keep: Type.Union(
-      [
-        Type.Literal('none'),
-        Type.Literal('forever'),
-        Type.Object({ days: Type.Integer({ minimum: 1, maximum: 3_650 }) }, closed),
-      ],
-      { default: { days: 14 }, description: 'none, forever or {days: N}' },
+    id: explain('Name of the mailbox in reports, alerts and commands.', idSchema),
+    host: explain("The provider's POP3 server.", hostSchema()),
+    port: explain('995 with implicit TLS, 110 with starttls or none.', portSchema(995)),
+    tls: explain(
+      'none: plain text; starttls (STLS): required, never optional; implicit: TLS from the first byte.',
+      tlsSchema('implicit'),
     ),
-    /** Pause between two rounds. */
-    intervalSeconds: seconds(15),
+    ...endpoint,
+    user: explain('Login name at the provider.', Type.String({ minLength: 1 })),
+    password: explain('Password at the provider.', secretSchema),
+    recipients: explain(
+      'Every mail of this mailbox goes to these local addresses.',
+      Type.Array(addressSchema, { minItems: 1 }),
+    ),
+    keep: explain(
+      'How long a mail that was handed over stays at the provider.',
+      Type.Union(
+        [
+          Type.Literal('none'),
+          Type.Literal('forever'),
+          Type.Object(
+            { days: explain('Days that the agent saw pass.', Type.Integer({ minimum: 1, maximum: 3_650 })) },
+            closed,
+          ),
+        ],
+        { default: { days: 14 }, description: 'none, forever or {days: N}' },
+      ),
+    ),
+    intervalSeconds: explain('Pause between two rounds.', seconds(15)),
   },
   closed,
 );
 
 const relaySchema = Type.Object(
   {
-    id: Type.String({ pattern: namePattern, default: 'provider', description: 'a short name of a-z, 0-9 and -' }),
-    host: hostSchema(),
-    port: portSchema(587),
-    tls: tlsSchema('starttls'),
+    id: explain(
+      'Name of the relay in reports and alerts.',
+      Type.String({ pattern: namePattern, default: 'provider', description: 'a short name of a-z, 0-9 and -' }),
+    ),
+    host: explain("The provider's SMTP relay.", hostSchema()),
+    port: explain('587 with starttls, 465 with implicit TLS.', portSchema(587)),
+    tls: explain(
+      'none: plain text, only to this machine; starttls: required, never optional; implicit: TLS from the first byte.',
+      tlsSchema('starttls'),
+    ),
     ...endpoint,
-    user: Type.String({ minLength: 1 }),
-    password: secretSchema,
-    sessions: Type.Integer({ minimum: 1, maximum: 8, default: 2 }),
-    /** Retry pause of a mail: doubles from the first to the longest. */
-    retryFirstSeconds: seconds(60),
-    retryMaxSeconds: seconds(3_600),
-    /** One late retry of a mail whose last try ended without a known outcome. */
-    unknownRetrySeconds: seconds(900),
-    /** A mail that could not be sent for so long is reported to its sender and held. */
-    expireHours: Type.Integer({ minimum: 1, maximum: 720, default: 120 }),
+    user: explain('Login name at the relay.', Type.String({ minLength: 1 })),
+    password: explain('Password at the relay.', secretSchema),
+    sessions: explain('Sessions open at once.', Type.Integer({ minimum: 1, maximum: 8, default: 2 })),
+    retryFirstSeconds: explain('First pause before a mail is tried again; doubles with each try.', seconds(60)),
+    retryMaxSeconds: explain('Longest pause before a mail is tried again.', seconds(3_600)),
+    unknownRetrySeconds: explain(
+      'Pause before the one late retry of a mail whose last try ended without a known outcome.',
+      seconds(900),
+    ),
+    expireHours: explain(
+      'A mail that could not be sent for so long is reported to its sender and held.',
+      Type.Integer({ minimum: 1, maximum: 720, default: 120 }),
+    ),
   },
   closed,
 );
 
 const submissionSchema = Type.Object(
   {
-    host: hostSchema({ default: '127.0.0.1' }),
-    port: portSchema(2525),
-    /** The name in the greeting. */
-    name: hostSchema({ default: 'localhost' }),
-    /** Without a certificate the listener takes passwords only on the loopback address. */
-    tls: Type.Optional(
-      Type.Object({ keyFile: Type.String({ minLength: 1 }), certFile: Type.String({ minLength: 1 }) }, closed),
+    host: explain('Address to listen on.', hostSchema({ default: '127.0.0.1' })),
+    port: explain('Port to listen on.', portSchema(2525)),
+    name: explain('The name in the greeting.', hostSchema({ default: 'localhost' })),
+    tls: explain(
+      'Offers STARTTLS. Without it the listener takes passwords only on the loopback address.',
+      Type.Optional(certificateSchema),
     ),
-    users: Type.Array(
-      Type.Object(
-        {
-          name: Type.String({ minLength: 1 }),
-          password: secretSchema,
-          /** Allowed envelope senders: whole addresses, or `@domain`. */
-          senders: Type.Array(
-            Type.String({ pattern: '^[^@\\s<>]*@[^@\\s<>]+$', description: 'an address, or @domain' }),
-            { minItems: 1 },
-          ),
-        },
-        closed,
+    users: explain(
+      'Who may hand in mail.',
+      Type.Array(
+        Type.Object(
+          {
+            name: explain('Login name.', Type.String({ minLength: 1 })),
+            password: explain('Its password.', secretSchema),
+            senders: explain(
+              'Allowed envelope senders: whole addresses, or `@domain`.',
+              Type.Array(Type.String({ pattern: '^[^@\\s<>]*@[^@\\s<>]+$', description: 'an address, or @domain' }), {
+                minItems: 1,
+              }),
+            ),
+          },
+          closed,
+        ),
+        { minItems: 1 },
       ),
-      { minItems: 1 },
     ),
-    maxSizeBytes: Type.Integer({ minimum: 1_024, maximum: 1_073_741_824, default: 52_428_800 }),
-    maxRecipients: Type.Integer({ minimum: 1, maximum: 10_000, default: 100 }),
+    maxSizeBytes: explain(
+      'Larger mails are refused.',
+      Type.Integer({ minimum: 1_024, maximum: 1_073_741_824, default: 52_428_800 }),
+    ),
+    maxRecipients: explain(
+      'Further recipients of one mail are refused.',
+      Type.Integer({ minimum: 1, maximum: 10_000, default: 100 }),
+    ),
   },
   closed,
 );
 
 const probeSchema = Type.Object(
   {
-    dnsbl: Type.Object(
-      {
-        /** The resolver, as ADDRESS or ADDRESS:PORT ([ADDRESS]:PORT for IPv6); by default the system's. */
-        resolver: Type.Optional(Type.String({ minLength: 1 })),
-        zones: Type.Array(Type.String({ minLength: 3 }), {
-          default: ['zen.spamhaus.org', 'bl.spamcop.net', 'dbl.spamhaus.org'],
-        }),
-        /** Public addresses of this site, IPv4 or IPv6. */
-        addresses: Type.Array(Type.String({ minLength: 3 }), { default: [] }),
-        /** Sender domains. */
-        domains: Type.Array(Type.String({ minLength: 3 }), { default: [] }),
-        intervalSeconds: seconds(1_800),
-      },
-      { ...closed },
+    dnsbl: explain(
+      'Checks addresses and sender domains against DNS block lists.',
+      Type.Object(
+        {
+          resolver: explain(
+            "The resolver, as ADDRESS or ADDRESS:PORT ([ADDRESS]:PORT for IPv6); by default the system's.",
+            Type.Optional(Type.String({ minLength: 1 })),
+          ),
+          zones: explain(
+            'Block lists to ask. A key of a list is written into its name (KEY.zen.dq.spamhaus.net) and never shown.',
+            Type.Array(Type.String({ minLength: 3 }), {
+              default: ['zen.spamhaus.org', 'bl.spamcop.net', 'dbl.spamhaus.org'],
+            }),
+          ),
+          addresses: explain(
+            'Public addresses of this site, IPv4 or IPv6, asked of lists of addresses.',
+            Type.Array(Type.String({ minLength: 3 }), { default: [] }),
+          ),
+          domains: explain(
+            'Sender domains, asked of lists of domains.',
+            Type.Array(Type.String({ minLength: 3 }), { default: [] }),
+          ),
+          intervalSeconds: explain('Pause between two rounds, give or take a tenth.', seconds(1_800)),
+        },
+        { ...closed },
+      ),
     ),
   },
   closed,
@@ -140,35 +203,51 @@ const probeSchema = Type.Object(
 
 const reportSchema = Type.Object(
   {
-    /** mqtt://HOST:PORT or mqtts://HOST:PORT of the collector. */
-    url: Type.String({ pattern: '^mqtts?://[^/]+$', description: 'mqtt://HOST:PORT or mqtts://HOST:PORT' }),
-    /** The agent's account at the broker; by default TENANT/AGENT. */
-    user: Type.Optional(Type.String({ minLength: 1 })),
-    password: secretSchema,
-    caFile: Type.Optional(Type.String({ minLength: 1 })),
-    /** How often gauges are written and batches are made. */
-    flushSeconds: seconds(5),
-    /** The outbox drops its oldest batches above this size; at default rates this is far more than 7 days. */
-    maxOutboxBytes: Type.Integer({ minimum: 1_048_576, maximum: 10_737_418_240, default: 268_435_456 }),
+    url: explain(
+      'mqtt://HOST:PORT or mqtts://HOST:PORT of the collector.',
+      Type.String({ pattern: '^mqtts?://[^/]+$', description: 'mqtt://HOST:PORT or mqtts://HOST:PORT' }),
+    ),
+    user: explain(
+      "The agent's account at the broker; by default TENANT/AGENT.",
+      Type.Optional(Type.String({ minLength: 1 })),
+    ),
+    password: explain('Password of that account.', secretSchema),
+    caFile: explain(
+      "PEM file of the authority that signed the broker's certificate, when it is not a public one.",
+      Type.Optional(Type.String({ minLength: 1 })),
+    ),
+    flushSeconds: explain('How often gauges are written and batches are made.', seconds(5)),
+    maxOutboxBytes: explain(
+      'The outbox drops its oldest batches above this size; at default rates this is far more than 7 days.',
+      Type.Integer({ minimum: 1_048_576, maximum: 10_737_418_240, default: 268_435_456 }),
+    ),
   },
   closed,
 );
 
 export const agentSchema = Type.Object(
   {
-    tenant: idSchema,
-    agent: idSchema,
-    /** Folder of everything the agent must remember; relative to this file. */
-    state: Type.String({ minLength: 1 }),
-    logLevel: Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')], {
-      default: 'info',
-    }),
-    local: Type.Optional(localSchema),
-    accounts: Type.Array(accountSchema, { default: [] }),
-    relay: Type.Optional(relaySchema),
-    submission: Type.Optional(submissionSchema),
-    probe: Type.Optional(probeSchema),
-    report: Type.Optional(reportSchema),
+    tenant: explain('Whose site this is.', idSchema),
+    agent: explain('Name of this agent; one a tenant.', idSchema),
+    state: explain(
+      'Folder of everything the agent must remember; relative to this file.',
+      Type.String({ minLength: 1 }),
+    ),
+    logLevel: explain(
+      'Least serious events that are logged.',
+      Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')], {
+        default: 'info',
+      }),
+    ),
+    local: explain('The local mail server. Needed when there are accounts.', Type.Optional(localSchema)),
+    accounts: explain('Mailboxes at the provider, fetched by POP3.', Type.Array(accountSchema, { default: [] })),
+    relay: explain("The provider's relay. Needed when there is submission.", Type.Optional(relaySchema)),
+    submission: explain(
+      'Takes mail from clients and the local mail server, and sends it by the relay.',
+      Type.Optional(submissionSchema),
+    ),
+    probe: explain('Watches the outside world.', Type.Optional(probeSchema)),
+    report: explain('Reports to a collector. Without it nothing is reported.', Type.Optional(reportSchema)),
   },
   closed,
 );

@@ -1,7 +1,7 @@
 // The collector's configuration: one schema, one file, and the checks that a schema cannot express.
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { hostSchema, loadConfig, portSchema, secretSchema } from '#shared/config.ts';
+import { explain, hostSchema, loadConfig, portSchema, secretSchema } from '#shared/config.ts';
 import type { Loaded } from '#shared/config.ts';
 import { isLoopback } from '#shared/net.ts';
 import { namePattern } from '#shared/topics.ts';
@@ -19,123 +19,196 @@ const optionalSeconds = Type.Optional(
   Type.Integer({ minimum: 0, maximum: 604_800, description: 'whole seconds, 0 to 604800' }),
 );
 
+const certificateSchema = Type.Object(
+  {
+    keyFile: explain('PEM file of the private key.', Type.String({ minLength: 1 })),
+    certFile: explain(
+      'PEM file of the certificate, then those that lead to its authority.',
+      Type.String({ minLength: 1 }),
+    ),
+  },
+  closed,
+);
+
 const embeddedBroker = Type.Object(
   {
-    kind: Type.Literal('embedded'),
-    host: hostSchema({ default: '127.0.0.1' }),
-    port: portSchema(1883),
-    tls: Type.Optional(
-      Type.Object({ keyFile: Type.String({ minLength: 1 }), certFile: Type.String({ minLength: 1 }) }, closed),
+    kind: explain('The broker runs inside the collector.', Type.Literal('embedded')),
+    host: explain('Address to listen on.', hostSchema({ default: '127.0.0.1' })),
+    port: explain('Port to listen on.', portSchema(1883)),
+    tls: explain('Required when `host` is not a loopback address.', Type.Optional(certificateSchema)),
+    agents: explain(
+      'One account an agent; its name at the broker is TENANT/AGENT.',
+      Type.Array(
+        Type.Object(
+          {
+            tenant: explain('Tenant of the agent.', idSchema),
+            agent: explain('Name of the agent.', idSchema),
+            password: explain('Password of the account.', secretSchema),
+          },
+          closed,
+        ),
+        { default: [] },
+      ),
     ),
-    /** One account an agent; its name at the broker is TENANT/AGENT. */
-    agents: Type.Array(Type.Object({ tenant: idSchema, agent: idSchema, password: secretSchema }, closed), {
-      default: [],
-    }),
   },
   { ...closed, description: '{kind: embedded, ...}' },
 );
 const externalBroker = Type.Object(
   {
-    kind: Type.Literal('external'),
-    url: Type.String({ pattern: '^mqtts?://[^/]+$', description: 'mqtt://HOST:PORT or mqtts://HOST:PORT' }),
-    user: Type.Optional(Type.String({ minLength: 1 })),
-    password: Type.Optional(secretSchema),
-    caFile: Type.Optional(Type.String({ minLength: 1 })),
+    kind: explain('The collector is a client of a broker that runs elsewhere.', Type.Literal('external')),
+    url: explain(
+      'Where it is.',
+      Type.String({ pattern: '^mqtts?://[^/]+$', description: 'mqtt://HOST:PORT or mqtts://HOST:PORT' }),
+    ),
+    user: explain("The collector's account there.", Type.Optional(Type.String({ minLength: 1 }))),
+    password: explain('Its password.', Type.Optional(secretSchema)),
+    caFile: explain(
+      "PEM file of the authority that signed the broker's certificate, when it is not a public one.",
+      Type.Optional(Type.String({ minLength: 1 })),
+    ),
   },
   { ...closed, description: '{kind: external, ...}' },
 );
 
-const sqliteStore = Type.Object({ kind: Type.Literal('sqlite') }, { ...closed, description: '{kind: sqlite}' });
+const sqliteStore = Type.Object(
+  { kind: explain('A file in the state folder.', Type.Literal('sqlite')) },
+  { ...closed, description: '{kind: sqlite}' },
+);
 const influxStore = Type.Object(
   {
-    kind: Type.Literal('influxdb'),
-    host: hostSchema({ default: '127.0.0.1' }),
-    port: portSchema(8086),
-    protocol: Type.Union([Type.Literal('http'), Type.Literal('https')], { default: 'http' }),
-    database: Type.String({
-      minLength: 1,
-      pattern: '^[A-Za-z0-9_-]+$',
-      default: 'mailferry',
-      description: 'a name of letters, digits, _ and -',
-    }),
-    user: Type.Optional(Type.String({ minLength: 1 })),
-    password: Type.Optional(secretSchema),
+    kind: explain('An InfluxDB 1.x database.', Type.Literal('influxdb')),
+    host: explain('Where it is.', hostSchema({ default: '127.0.0.1' })),
+    port: explain('Its HTTP port.', portSchema(8086)),
+    protocol: explain(
+      'With https the certificate is verified.',
+      Type.Union([Type.Literal('http'), Type.Literal('https')], { default: 'http' }),
+    ),
+    database: explain(
+      'Made when it is not there.',
+      Type.String({
+        minLength: 1,
+        pattern: '^[A-Za-z0-9_-]+$',
+        default: 'mailferry',
+        description: 'a name of letters, digits, _ and -',
+      }),
+    ),
+    user: explain('Account at the database, when it asks for one.', Type.Optional(Type.String({ minLength: 1 }))),
+    password: explain('Its password.', Type.Optional(secretSchema)),
   },
   { ...closed, description: '{kind: influxdb, ...}' },
 );
 
 const emailSchema = Type.Object(
   {
-    host: hostSchema(),
-    port: portSchema(587),
-    tls: Type.Union([Type.Literal('none'), Type.Literal('starttls'), Type.Literal('implicit')], {
-      default: 'starttls',
-    }),
-    caFile: Type.Optional(Type.String({ minLength: 1 })),
-    user: Type.Optional(Type.String({ minLength: 1 })),
-    password: Type.Optional(secretSchema),
-    from: Type.String({ pattern: '^[^@\\s<>]+@[^@\\s<>]+$', description: 'a mail address' }),
-    to: Type.Array(Type.String({ pattern: '^[^@\\s<>]+@[^@\\s<>]+$', description: 'a mail address' }), { minItems: 1 }),
+    host: explain('SMTP server that takes the alerts.', hostSchema()),
+    port: explain('Its port.', portSchema(587)),
+    tls: explain(
+      'none: plain text; starttls: required, never optional; implicit: TLS from the first byte.',
+      Type.Union([Type.Literal('none'), Type.Literal('starttls'), Type.Literal('implicit')], {
+        default: 'starttls',
+      }),
+    ),
+    caFile: explain(
+      "PEM file of the authority that signed the server's certificate, when it is not a public one.",
+      Type.Optional(Type.String({ minLength: 1 })),
+    ),
+    user: explain('Login name, when the server asks for one.', Type.Optional(Type.String({ minLength: 1 }))),
+    password: explain('Its password.', Type.Optional(secretSchema)),
+    from: explain(
+      'Sender of the alerts.',
+      Type.String({ pattern: '^[^@\\s<>]+@[^@\\s<>]+$', description: 'a mail address' }),
+    ),
+    to: explain(
+      'Who gets them.',
+      Type.Array(Type.String({ pattern: '^[^@\\s<>]+@[^@\\s<>]+$', description: 'a mail address' }), { minItems: 1 }),
+    ),
   },
   closed,
 );
 const telegramSchema = Type.Object(
   {
-    token: secretSchema,
-    /** Chat ids as text, since group ids are negative and long. */
-    chats: Type.Array(
-      Type.String({ pattern: '^(-?[0-9]+|@[A-Za-z0-9_]+)$', description: 'a chat id in quotes, or @channel' }),
-      { minItems: 1 },
+    token: explain('Token of the bot.', secretSchema),
+    chats: explain(
+      'Chat ids as text, since group ids are negative and long.',
+      Type.Array(
+        Type.String({ pattern: '^(-?[0-9]+|@[A-Za-z0-9_]+)$', description: 'a chat id in quotes, or @channel' }),
+        { minItems: 1 },
+      ),
     ),
-    /** Address of the Bot API, for a local Bot API server. */
-    apiRoot: Type.String({ pattern: '^https?://', default: 'https://api.telegram.org' }),
+    apiRoot: explain(
+      'Address of the Bot API, for a local Bot API server.',
+      Type.String({ pattern: '^https?://', default: 'https://api.telegram.org' }),
+    ),
   },
   closed,
 );
 
 export const collectorSchema = Type.Object(
   {
-    /** Folder of everything the collector must remember; relative to this file. */
-    state: Type.String({ minLength: 1 }),
-    logLevel: Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')], {
-      default: 'info',
-    }),
-    web: Type.Object(
-      {
-        host: hostSchema({ default: '127.0.0.1' }),
-        port: portSchema(8420),
-        /** Asked of every visitor (name `mailferry`); required when `host` is not a loopback address. */
-        password: Type.Optional(secretSchema),
-      },
-      { ...closed, default: {} },
+    state: explain(
+      'Folder of everything the collector must remember; relative to this file.',
+      Type.String({ minLength: 1 }),
     ),
-    broker: Type.Union([embeddedBroker, externalBroker], { default: { kind: 'embedded' } }),
-    store: Type.Union([sqliteStore, influxStore], { default: { kind: 'sqlite' } }),
-    /** An agent that says nothing for so long is stale, then offline. */
-    staleSeconds: seconds(60),
-    offlineSeconds: seconds(300),
-    alerts: Type.Object(
-      {
-        email: Type.Optional(emailSchema),
-        telegram: Type.Optional(telegramSchema),
-        /** Rules are named in the documentation; only what is given here differs from the default. */
-        rules: Type.Record(
-          Type.String(),
-          Type.Object(
-            {
-              forSeconds: optionalSeconds,
-              clearSeconds: optionalSeconds,
-              fireAbove: Type.Optional(Type.Number()),
-              clearBelow: Type.Optional(Type.Number()),
-              enabled: Type.Optional(Type.Boolean()),
-            },
-            closed,
+    logLevel: explain(
+      'Least serious events that are logged.',
+      Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')], {
+        default: 'info',
+      }),
+    ),
+    web: explain(
+      'The page and the API.',
+      Type.Object(
+        {
+          host: explain('Address to listen on.', hostSchema({ default: '127.0.0.1' })),
+          port: explain('Port to listen on.', portSchema(8420)),
+          password: explain(
+            'Asked of every visitor (name `mailferry`); required when `host` is not a loopback address.',
+            Type.Optional(secretSchema),
           ),
-          { default: {} },
-        ),
-        evaluateSeconds: seconds(5),
-      },
-      { ...closed, default: {} },
+        },
+        { ...closed, default: {} },
+      ),
+    ),
+    broker: explain(
+      'Where the agents report.',
+      Type.Union([embeddedBroker, externalBroker], { default: { kind: 'embedded' } }),
+    ),
+    store: explain(
+      'Where the measurements are kept.',
+      Type.Union([sqliteStore, influxStore], { default: { kind: 'sqlite' } }),
+    ),
+    staleSeconds: explain('An agent that says nothing for so long is stale.', seconds(60)),
+    offlineSeconds: explain('And for so long, offline; more than staleSeconds.', seconds(300)),
+    alerts: explain(
+      'Who is told when something is wrong.',
+      Type.Object(
+        {
+          email: explain('Alerts by e-mail.', Type.Optional(emailSchema)),
+          telegram: explain('Alerts by Telegram.', Type.Optional(telegramSchema)),
+          rules: explain(
+            'By the id of a rule (see below); only what is given here differs from the default.',
+            Type.Record(
+              Type.String(),
+              Type.Object(
+                {
+                  forSeconds: explain('The condition must hold so long before the alert is raised.', optionalSeconds),
+                  clearSeconds: explain(
+                    'The clear condition must hold so long before it is resolved.',
+                    optionalSeconds,
+                  ),
+                  fireAbove: explain('Threshold that raises the alert.', Type.Optional(Type.Number())),
+                  clearBelow: explain('Threshold that resolves it.', Type.Optional(Type.Number())),
+                  enabled: explain('false switches the rule off.', Type.Optional(Type.Boolean())),
+                },
+                closed,
+              ),
+              { default: {} },
+            ),
+          ),
+          evaluateSeconds: explain('How often the rules are evaluated.', seconds(5)),
+        },
+        { ...closed, default: {} },
+      ),
     ),
   },
   closed,

@@ -112,7 +112,8 @@ function fitsLimits(schema: Node, value: unknown): boolean {
   );
 }
 
-function expectation(schema: Node): string {
+/** What a schema takes, in words. */
+export function expectation(schema: Node): string {
   if (schema.description !== undefined) return schema.description;
   if (schema.anyOf !== undefined) {
     const parts = schema.anyOf.map(expectation);

@@ -26,6 +26,12 @@ export const portSchema = (standard: number) =>
 export const hostSchema = (options: { readonly default?: string } = {}) =>
   Type.String({ minLength: 1, pattern: '^[A-Za-z0-9._:-]+$', description: 'a host name or an IP address', ...options });
 
+/** The same schema with its meaning for people, which docs/configuration.md shows. What error messages expect stays in `description`. */
+export function explain<S extends TSchema>(help: string, schema: S): S {
+  const copy: unknown = Object.defineProperties({}, Object.getOwnPropertyDescriptors(schema));
+  return Object.assign(copy as S, { help }); // every property of the schema, the hidden ones that TypeBox needs too
+}
+
 export type Loaded<T> = {
   readonly file: string;
   readonly value: T;

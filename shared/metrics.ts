@@ -90,7 +90,7 @@ export const metrics = {
     tags: ['target', 'zone'],
     fields: {
       state: number('state', '0 clean, 1 listed, 2 refused, 3 error, 4 zone unhealthy'),
-      reason: text("The list's own words or the error, empty when clean"),
+      reason: text("The list's own words or the error; when clean empty, or a listing that is expected (policy list)"),
     },
   },
   agent: {
