@@ -55,7 +55,7 @@ export const alertRules: readonly AlertRule[] = [
     title: '{tenant}/{agent}: mailbox {account} cannot be fetched',
     meaning: 'New mail for this mailbox waits at the provider and does not arrive.',
     remedy:
-      'Read the reason below. For a login failure, check the password and that POP3 is switched on at the provider.',
+      'Remove the cause named as the reason. For a login failure, check the password and that POP3 is switched on at the provider.',
   },
   {
     id: 'queue-old',
@@ -70,7 +70,7 @@ export const alertRules: readonly AlertRule[] = [
     forSeconds: 60,
     clearSeconds: 60,
     title: '{tenant}/{agent}: outgoing mail waits',
-    meaning: 'The oldest outgoing mail has been in the queue for more than 15 minutes.',
+    meaning: 'Outgoing mail stays in the queue on the NAS for longer than it should. It is tried again, none is lost.',
     remedy: 'Look at the state of the relay, then at the queue: mailferry queue list.',
   },
   {
@@ -87,6 +87,6 @@ export const alertRules: readonly AlertRule[] = [
     clearSeconds: 3600,
     title: '{tenant}/{agent}: {target} is listed at {zone}',
     meaning: 'Receivers that use this block list may refuse or mark mail from this sender.',
-    remedy: "Read the list's own words below, remove the cause, then ask the list for removal.",
+    remedy: "Read the list's own words in the reason, remove the cause, then ask the list for removal.",
   },
 ];

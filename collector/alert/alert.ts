@@ -1,4 +1,5 @@
 // Alerts: evaluates the rules over the fleet in a fixed rhythm, remembers, and has the changes brought out.
+import { alertRules } from '#shared/alert-rules.ts';
 import type { AlertRule } from '#shared/alert-rules.ts';
 import type { Clock } from '#shared/clock.ts';
 import { describe } from '#shared/failure.ts';
@@ -6,12 +7,13 @@ import type { Log } from '#shared/log.ts';
 import type { Database } from '#shared/sqlite.ts';
 import type { AlertsConfig } from '../config.ts';
 import type { AgentView } from '../fleet/agent-view.ts';
-import { createEmailChannel } from './email.ts';
+import { createEmailChannels } from './email.ts';
 import { evaluate } from './evaluate.ts';
 import type { AlertState } from './evaluate.ts';
 import { titleOf } from './message.ts';
 import { startNotifier } from './notify.ts';
 import type { Channel, Notifier } from './notify.ts';
+import { createPresence } from './present.ts';
 import { rulesInForce } from './rules.ts';
 import { createAlertStore } from './state.ts';
 import { createTelegramChannels } from './telegram.ts';
@@ -53,7 +55,10 @@ export function createAlert(options: {
   const rules = rulesInForce(config);
   const store = createAlertStore(db);
   const channels = createChannels(options);
-  let states = store.states();
+  const names = channels.map(({ name }) => name);
+  const presence = createPresence({ clock });
+  let states: readonly AlertState[] = [];
+  let startedAt = 0;
   let evaluatedAt: number | undefined;
   let timer: NodeJS.Timeout | undefined;
   let notifier: Notifier | undefined;
@@ -62,17 +67,17 @@ export function createAlert(options: {
   function step(): void {
     const now = clock.monotonic();
     try {
+      const views = fleet.views();
       const result = evaluate({
         states,
-        views: fleet.views(),
+        views,
         rules,
+        isPresent: presence.look(views),
         elapsedMs: evaluatedAt === undefined ? 0 : now - evaluatedAt,
+        runningMs: now - startedAt,
         now: clock.now(),
       });
-      store.save(
-        result,
-        channels.map(({ name }) => name),
-      );
+      store.save(result, names);
       states = result.states;
       for (const { kind, alert } of result.transitions)
         log.info({ rule: alert.rule, tenant: alert.tenant, agent: alert.agent, kind }, 'alert');
@@ -87,8 +92,12 @@ export function createAlert(options: {
 
   return {
     start() {
-      notifier = startNotifier({ store, channels, rules, link, clock, random, log });
+      startedAt = clock.monotonic();
+      states = store.states();
+      store.retire(names, clock.now());
       step();
+      // With the words of all rules: what was raised by a rule that is now switched off is still told, and its end too.
+      notifier = startNotifier({ store, channels, rules: alertRules, link, clock, random, log });
       timer = setInterval(step, config.evaluateSeconds * 1_000);
     },
     async stop() {
@@ -110,13 +119,11 @@ function createChannels(options: {
   const byEmail =
     email === undefined
       ? []
-      : [
-          createEmailChannel({
-            config: email,
-            ...(emailPassword === undefined ? {} : { password: emailPassword }),
-            ...(options.ca === undefined ? {} : { ca: options.ca }),
-          }),
-        ];
+      : createEmailChannels({
+          config: email,
+          ...(emailPassword === undefined ? {} : { password: emailPassword }),
+          ...(options.ca === undefined ? {} : { ca: options.ca }),
+        });
   const byTelegram =
     telegram === undefined || telegramToken === undefined
       ? []

@@ -1,7 +1,9 @@
 // Pure: (what was, what is known now, how much time has passed) -> (what is, what changed). Durations are counted in time
 // that the collector saw pass, so that a restart or a jump of the wall clock neither raises nor resolves anything.
-import type { AlertRule, Comparison } from '#shared/alert-rules.ts';
+import type { AlertRule } from '#shared/alert-rules.ts';
 import type { AgentView } from '../fleet/agent-view.ts';
+import { observe } from './observe.ts';
+import type { Observation } from './observe.ts';
 
 export type AlertState = {
   /** Rule, agent and tags: the same trouble has the same key. */
@@ -15,139 +17,116 @@ export type AlertState = {
   readonly since: number;
   /** Time seen in the current direction: of the fire condition while pending, of the clear condition while firing. */
   readonly heldMs: number;
+  /** The direction was seen at the last evaluation, so that the time since then counts. */
+  readonly counting: boolean;
   /** What the agent says about it: a server's words, a value. */
   readonly detail: string;
 };
-export type Transition = { readonly kind: 'raised' | 'resolved'; readonly alert: AlertState; readonly at: number };
-export type Evaluation = { readonly states: readonly AlertState[]; readonly transitions: readonly Transition[] };
-
-/** `unclear`: neither the fire nor the clear condition holds, or nothing is known: everything stays as it is. */
-type Sign = 'fire' | 'clear' | 'unclear';
-type Observation = Omit<AlertState, 'phase' | 'since' | 'heldMs'> & {
-  readonly sign: Sign;
-  /** The condition is known to have held so long already. */
-  readonly knownMs: number;
+export type Transition = {
+  readonly kind: 'raised' | 'resolved';
+  readonly alert: AlertState;
+  readonly at: number;
+  /** `gone`: nothing is reported about it any more. */
+  readonly why: 'condition' | 'gone' | 'rule-off';
 };
-
-export function evaluate(options: {
-  readonly states: readonly AlertState[];
-  readonly views: readonly AgentView[];
-  readonly rules: readonly AlertRule[];
+export type Evaluation = { readonly states: readonly AlertState[]; readonly transitions: readonly Transition[] };
+export type Time = {
   /** Monotonic time since the last evaluation; 0 at the first. */
   readonly elapsedMs: number;
+  /** Monotonic time since the collector started. */
+  readonly runningMs: number;
   /** Wall clock, milliseconds since 1970. */
   readonly now: number;
-}): Evaluation {
+};
+type Step = { readonly state: AlertState | undefined; readonly transition?: Transition };
+
+/**
+ * What is reported no more ends after a day in which the agent reported other things: an account or a list was removed.
+ * Not at once: after a jump of the agent's clock the fleet forgets readings that come again with the next round.
+ */
+const goneMs = 24 * 3_600_000;
+
+export function evaluate(
+  options: Time & {
+    readonly states: readonly AlertState[];
+    readonly views: readonly AgentView[];
+    readonly rules: readonly AlertRule[];
+    /** Whether the readings of the agent are the present (present.ts); else its alerts but the silence stay as they are. */
+    readonly isPresent: (view: AgentView) => boolean;
+  },
+): Evaluation {
+  const { views, rules, isPresent } = options;
   const before = new Map(options.states.map((state) => [state.key, state]));
-  const states: AlertState[] = [];
-  const transitions: Transition[] = [];
-  for (const rule of options.rules) {
-    for (const seen of options.views.flatMap((view) => observe(rule, view))) {
-      const step = advance(rule, before.get(seen.key), seen, options);
+  const steps: Step[] = [];
+  for (const view of views) {
+    const present = isPresent(view);
+    for (const seen of rules.flatMap((rule) => observe(rule, view, { present, runningMs: options.runningMs }))) {
+      steps.push(advance(before.get(seen.key), seen, options));
       before.delete(seen.key);
-      if (step.state !== undefined) states.push(step.state);
-      if (step.transition !== undefined) transitions.push(step.transition);
     }
   }
-  // Not observed now: the reading has gone. It stays as it is while its rule exists; a rule that was switched off ends it.
-  const ids = new Set(options.rules.map(({ id }) => id));
+  const ids = new Set(rules.map(({ id }) => id));
+  const reporting = new Set(views.filter(isPresent).map((view) => view.tenant + '/' + view.id));
   for (const state of before.values()) {
-    if (ids.has(state.rule)) states.push(state);
-    else if (state.phase === 'firing') transitions.push({ kind: 'resolved', alert: state, at: options.now });
+    if (!ids.has(state.rule)) steps.push(end(state, options, 'rule-off'));
+    else if (!reporting.has(state.tenant + '/' + state.agent)) steps.push({ state: { ...state, counting: false } });
+    else steps.push(advanceGone(state, options));
   }
-  return { states, transitions };
+  return {
+    states: steps.flatMap(({ state }) => (state === undefined ? [] : [state])),
+    transitions: steps.flatMap(({ transition }) => (transition === undefined ? [] : [transition])),
+  };
 }
 
-function advance(
-  rule: AlertRule,
-  state: AlertState | undefined,
-  seen: Observation,
-  time: { readonly elapsedMs: number; readonly now: number },
-): { readonly state: AlertState | undefined; readonly transition?: Transition } {
-  const { sign, knownMs, ...identity } = seen;
-  if (state?.phase === 'firing') {
-    if (sign === 'unclear') return { state };
-    if (sign === 'fire') return { state: { ...state, heldMs: 0, detail: seen.detail } };
-    const heldMs = state.heldMs + time.elapsedMs;
-    if (heldMs < rule.clearSeconds * 1_000) return { state: { ...state, heldMs } };
-    return { state: undefined, transition: { kind: 'resolved', alert: { ...state, heldMs }, at: time.now } };
-  }
-  if (sign === 'unclear') return { state };
-  if (sign === 'clear') return { state: undefined };
-  const heldMs = Math.max(knownMs, state === undefined ? 0 : state.heldMs + time.elapsedMs);
-  const since = state?.since ?? time.now - knownMs;
-  if (heldMs < rule.forSeconds * 1_000) return { state: { ...identity, phase: 'pending', since, heldMs } };
-  const alert: AlertState = { ...identity, phase: 'firing', since, heldMs: 0 };
-  return { state: alert, transition: { kind: 'raised', alert, at: time.now } };
+function advance(state: AlertState | undefined, seen: Observation, time: Time): Step {
+  return state?.phase === 'firing' ? advanceFiring(state, seen, time) : advancePending(state, seen, time);
 }
 
-function observe(rule: AlertRule, view: AgentView): readonly Observation[] {
-  const { source } = rule;
-  const base = { rule: rule.id, tenant: view.tenant, agent: view.id };
-  if (source.kind === 'silence') {
-    const silent = view.state !== 'online';
-    const detail = view.lastSeenAt === 0 ? 'never seen' : 'last seen ' + new Date(view.lastSeenAt).toISOString();
-    return [
-      {
-        ...base,
-        key: keyOf(rule.id, view, {}),
-        tags: {},
-        detail,
-        sign: silent ? 'fire' : 'clear',
-        knownMs: silent ? view.silentMs : 0,
-      },
-    ];
-  }
-  return view.readings.flatMap((point) => {
-    const value = point.fields[source.field];
-    if (point.name !== source.metric || typeof value !== 'number') return [];
-    // While the agent is silent its last words are old: they raise nothing and resolve nothing.
-    const sign =
-      view.state !== 'online'
-        ? 'unclear'
-        : holds(source.fire, value)
-          ? 'fire'
-          : holds(source.clear, value)
-            ? 'clear'
-            : 'unclear';
-    return [
-      {
-        ...base,
-        key: keyOf(rule.id, view, point.tags),
-        tags: point.tags,
-        detail: detailOf(view, point.fields, source.field),
-        sign,
-        knownMs: 0,
-      },
-    ];
-  });
-}
-
-function holds(comparison: Comparison, value: number): boolean {
-  switch (comparison.op) {
-    case '<':
-      return value < comparison.value;
-    case '>':
-      return value > comparison.value;
-    case '=':
-      return value === comparison.value;
+function advanceFiring(state: AlertState, seen: Observation, time: Time): Step {
+  switch (seen.sign) {
+    case 'unknown':
+      return { state: { ...state, counting: false } };
+    case 'fire':
+      return { state: { ...state, heldMs: 0, counting: false, detail: seen.detail } };
+    case 'between':
+      return { state: { ...state, heldMs: 0, counting: false } };
+    case 'clear': {
+      const next = count(state, time);
+      return next.heldMs < seen.clearMs ? { state: next } : end(next, time, 'condition');
+    }
   }
 }
 
-function detailOf(view: AgentView, fields: Readonly<Record<string, number | string>>, field: string): string {
-  const words = fields['problem'] ?? fields['reason'];
-  if (typeof words === 'string') return words;
-  // The queue waits for the relay: say what the relay says.
-  const relay = view.readings.find((point) => point.name === 'relay')?.fields['problem'];
-  return (
-    field.replaceAll('_', ' ') +
-    ': ' +
-    String(fields[field]) +
-    (typeof relay === 'string' && relay !== '' ? '; relay: ' + relay : '')
-  );
+function advancePending(state: AlertState | undefined, seen: Observation, time: Time): Step {
+  const { key, rule, tenant, agent, tags, detail } = seen;
+  switch (seen.sign) {
+    case 'unknown':
+      return { state: state === undefined ? undefined : { ...state, counting: false } };
+    case 'clear':
+    case 'between':
+      return { state: undefined };
+    case 'fire': {
+      const heldMs = seen.heldMs ?? (state === undefined ? 0 : count(state, time).heldMs);
+      const since = state?.since ?? seen.since ?? time.now;
+      const base = { key, rule, tenant, agent, tags, since, detail };
+      if (heldMs < seen.forMs) return { state: { ...base, phase: 'pending', heldMs, counting: true } };
+      const alert: AlertState = { ...base, phase: 'firing', heldMs: 0, counting: false };
+      return { state: alert, transition: { kind: 'raised', alert, at: time.now, why: 'condition' } };
+    }
+  }
 }
 
-function keyOf(rule: string, view: AgentView, tags: Readonly<Record<string, string>>): string {
-  const sorted = Object.entries(tags).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify([rule, view.tenant, view.id, ...sorted]);
+function advanceGone(state: AlertState, time: Time): Step {
+  const next = count(state, time);
+  return state.phase === 'pending' || next.heldMs >= goneMs ? end(next, time, 'gone') : { state: next };
+}
+
+function count(state: AlertState, time: Time): AlertState {
+  return { ...state, heldMs: state.heldMs + (state.counting ? time.elapsedMs : 0), counting: true };
+}
+
+/** What was never told needs no ending. */
+function end(alert: AlertState, time: Time, why: Transition['why']): Step {
+  if (alert.phase === 'pending') return { state: undefined };
+  return { state: undefined, transition: { kind: 'resolved', alert, at: time.now, why } };
 }

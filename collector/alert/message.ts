@@ -1,7 +1,7 @@
 // What a notice says: what happened, since when, what it means for mail, what to do, where to look.
 import { createHash } from 'node:crypto';
 import type { AlertRule } from '#shared/alert-rules.ts';
-import type { AlertState } from './evaluate.ts';
+import type { AlertState, Transition } from './evaluate.ts';
 import type { Notice } from './state.ts';
 
 export type Message = {
@@ -22,7 +22,7 @@ export function titleOf(rule: AlertRule, alert: Pick<AlertState, 'tenant' | 'age
 export function messageOf(notice: Notice, rule: AlertRule, link: string): Message {
   const { kind, alert, at } = notice.transition;
   const reference = createHash('sha256').update(notice.thread).digest('hex').slice(0, 12);
-  const page = link + '/#/' + encodeURIComponent(alert.tenant) + '/' + encodeURIComponent(alert.agent);
+  const page = link + '/#/agent/' + encodeURIComponent(alert.tenant) + '/' + encodeURIComponent(alert.agent);
   const since = 'Since: ' + showTime(alert.since);
   const lines =
     kind === 'raised'
@@ -35,7 +35,7 @@ export function messageOf(notice: Notice, rule: AlertRule, link: string): Messag
           '',
           page,
         ]
-      : ['It is over.', '', since, 'Until: ' + showTime(at), '', page];
+      : [over[notice.transition.why], '', since, 'Until: ' + showTime(at), '', page];
   return {
     kind,
     severity: rule.severity,
@@ -44,6 +44,12 @@ export function messageOf(notice: Notice, rule: AlertRule, link: string): Messag
     reference,
   };
 }
+
+const over: Readonly<Record<Transition['why'], string>> = {
+  condition: 'It is over.',
+  gone: 'It is reported no more: it was probably removed from the configuration of the agent.',
+  'rule-off': 'The rule was switched off in the configuration of the collector. Whether it is over is not known.',
+};
 
 function showTime(at: number): string {
   return new Date(at)

@@ -35,6 +35,8 @@ export type Notice = {
 export type AlertStore = {
   readonly states: () => readonly AlertState[];
   readonly save: (evaluation: Evaluation, channels: readonly string[]) => void;
+  /** What waits on a channel that is configured no more is given up: it would be told months later, when it comes back. */
+  readonly retire: (channels: readonly string[], at: number) => void;
   /** The oldest notice that waits on the channel. */
   readonly next: (channel: string) => Notice | undefined;
   readonly tried: (
@@ -55,6 +57,9 @@ export function createAlertStore(db: Database): AlertStore {
   );
   const setDelivery = db.prepare(
     'UPDATE alert_delivery SET state = ?, attempts = attempts + 1, at = ?, problem = ? WHERE notice = ? AND channel = ?',
+  );
+  const giveUp = db.prepare(
+    "UPDATE alert_delivery SET state = 'failed', at = ?, problem = 'the channel is configured no more' WHERE state = 'waiting' AND channel = ?",
   );
   let saved = '';
   return {
@@ -77,6 +82,11 @@ export function createAlertStore(db: Database): AlertStore {
         }
       });
       saved = text;
+    },
+    retire(channels, at) {
+      const waiting = db.prepare("SELECT DISTINCT channel FROM alert_delivery WHERE state = 'waiting'").all();
+      for (const channel of waiting.map((row) => String(row['channel'])).filter((name) => !channels.includes(name)))
+        giveUp.run(at, channel);
     },
     next(channel) {
       const row = nextWaiting.get(channel);

@@ -1,30 +1,37 @@
 // Alerts by Telegram: plain text, so that no server's words can break the markup; one chat a channel.
-import { Api, GrammyError } from 'grammy';
+import { Api, GrammyError, HttpError } from 'grammy';
 import { describe } from '#shared/failure.ts';
 import type { TelegramConfig } from '../config.ts';
 import type { Message } from './message.ts';
 import type { Channel, Sent } from './notify.ts';
 
+/** The library names the type of a package for older Nodes; it only listens for `abort`. */
+type Signal = NonNullable<Parameters<Api['sendMessage']>[3]>;
+
 /** Limit of the Bot API, in UTF-16 units. */
 const maxText = 4_096;
+/** A wrong token, a blocked bot, an unknown chat: a person has to mend it; asking every few seconds helps nobody. */
+const refusedMs = 600_000;
 
 export function createTelegramChannels(options: {
   readonly config: TelegramConfig;
   readonly token: string;
 }): readonly Channel[] {
   const { config, token } = options;
-  const api = new Api(token, { apiRoot: config.apiRoot, timeoutSeconds: 30 });
-  return config.chats.map((chat) => ({
+  // The library refuses an address that ends in a slash.
+  const api = new Api(token, { apiRoot: config.apiRoot.replace(/\/+$/, ''), timeoutSeconds: 30 });
+  return [...new Set(config.chats)].map((chat) => ({
     name: 'telegram:' + chat,
-    async send(message) {
+    label: 'telegram:' + chat,
+    async send(message, signal) {
       try {
-        await api.sendMessage(chat, textOf(message), { link_preview_options: { is_disabled: true } });
+        const other = { link_preview_options: { is_disabled: true } };
+        await api.sendMessage(chat, textOf(message), other, signal as Signal);
         return { ok: true };
       } catch (error) {
         return judge(error, chat, token);
       }
     },
-    close: () => {},
   }));
 }
 
@@ -43,14 +50,18 @@ export function textOf(message: Message): string {
 }
 
 function judge(error: unknown, chat: string, token: string): Sent {
-  // The library puts the address, and so the token, into errors of the network.
-  const words = describe(error).replaceAll(token, '[token]');
-  const problem = 'Cannot send an alert to Telegram chat ' + chat + ': ' + words + '; check option alerts.telegram';
-  if (!(error instanceof GrammyError)) return { ok: false, again: true, problem };
+  // Why the network failed stands in a field of its own, and with it the address and so the token.
+  const reason = error instanceof HttpError ? error.message + ' ' + describe(error.error) : describe(error);
+  const words = [token, encodeURI(token), encodeURIComponent(token)].reduce(
+    (text, secret) => text.replaceAll(secret, '[token]'),
+    reason,
+  );
+  const moved = error instanceof GrammyError ? error.parameters.migrate_to_chat_id : undefined;
+  const hint = moved === undefined ? '' : '; the group has the new id ' + moved;
+  const problem = `Cannot send an alert to Telegram chat ${chat}: ${words}${hint}; check option alerts.telegram`;
+  if (!(error instanceof GrammyError)) return { ok: false, problem };
   const { error_code: code, parameters } = error;
-  if (code === 429) return { ok: false, again: true, problem, afterMs: (parameters.retry_after ?? 30) * 1_000 };
-  // A wrong token, a blocked bot, an unknown chat: a person has to mend it; asking every few seconds helps nobody.
-  if (code === 400 || code === 401 || code === 403 || code === 404)
-    return { ok: false, again: true, problem, afterMs: 600_000 };
-  return { ok: false, again: true, problem };
+  if (code === 429) return { ok: false, problem, afterMs: (parameters.retry_after ?? 30) * 1_000 };
+  if (code === 400 || code === 401 || code === 403 || code === 404) return { ok: false, problem, afterMs: refusedMs };
+  return { ok: false, problem };
 }
