@@ -3,6 +3,8 @@ import type { Builder } from '@grafana/grafana-foundation-sdk/cog';
 import {
   BigValueColorMode,
   GraphDrawStyle,
+  GraphThresholdsStyleConfigBuilder,
+  GraphThresholdsStyleMode,
   LegendDisplayMode,
   LegendPlacement,
   ReduceDataOptionsBuilder,
@@ -20,6 +22,7 @@ import * as statetimeline from '@grafana/grafana-foundation-sdk/statetimeline';
 import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries';
 import { alertRules } from '#shared/alert-rules.ts';
 import { dnsblStates } from '#shared/metrics.ts';
+import { lastReports } from './last-reports.ts';
 import { datasource, target } from './query.ts';
 
 const perAgent = '$tag_tenant/$tag_agent';
@@ -132,6 +135,8 @@ export const panels: readonly (() => Builder<Panel>)[] = [
   () =>
     curve('Oldest mail in the queue', 's', 'Age of the oldest outgoing mail; the line is where the alert fires')
       .thresholds(steps(limitsOf('queue-old')))
+      // Hidden by default.
+      .thresholdsStyle(new GraphThresholdsStyleConfigBuilder().mode(GraphThresholdsStyleMode.Line))
       .withTarget(
         target('A', {
           metric: 'queue',
@@ -198,6 +203,7 @@ export const panels: readonly (() => Builder<Panel>)[] = [
           alias: perAgent + ' relay $tag_relay',
         }),
       ),
+  lastReports,
 ];
 
 function number(title: string, unit: string, description: string) {
