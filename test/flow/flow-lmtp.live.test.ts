@@ -20,12 +20,13 @@ const database = 'mailferry';
 
 test('mail and measurements reach their end unchanged and once, through the death of collector, broker and database', async (t) => {
   const lab = createLab(t);
-  const [provider, local, relay, mosquitto, influx] = await Promise.all([
+  const [provider, local, relay, mosquitto, influx, rbldnsd] = await Promise.all([
     lab.dovecot({ users }),
     lab.dovecot({ users }),
     lab.postfix({ role: 'relay', domains: ['outside.example'], users: relayUsers }),
     lab.mosquitto(),
     lab.influxdb(),
+    lab.rbldnsd({ zones: { 'bl.example.test': [':127.0.0.2:listed, see $', '127.0.0.2'] } }),
   ]);
   const tap = await startTap({ to: mosquitto });
   lab.onStop(tap.close);
@@ -36,6 +37,16 @@ test('mail and measurements reach their end unchanged and once, through the deat
       mqttPort: tap.port,
       broker: { kind: 'external', url: mosquitto.url },
       store: { kind: 'influxdb', host: influx.host, port: influx.port, database },
+    },
+    agent: {
+      probe: {
+        dnsbl: {
+          resolver: rbldnsd.host + ':' + rbldnsd.port,
+          zones: ['bl.example.test'],
+          addresses: ['192.0.2.10'],
+          intervalSeconds: 5,
+        },
+      },
     },
   });
 
