@@ -6,7 +6,7 @@ import { agentSchema } from '../agent/config.ts';
 import { collectorSchema } from '../collector/config.ts';
 
 /** One option as the page shows it. `block`: it only holds other options. */
-export type Option = {
+type Option = {
   readonly path: string;
   readonly takes: string;
   readonly standard: string;
