@@ -76,7 +76,6 @@ export async function prepareDovecot(
   await chmod(join(folder, 'users'), 0o644);
   await writeFile(config, dovecotConfig(options));
   await writeFile(logFile, '');
-  const port = Object.values(ports)[0] ?? 0;
   return createRealServer({
     name: 'dovecot',
     readLog: () => readFileSync(logFile, 'utf8'),
@@ -86,7 +85,7 @@ export async function prepareDovecot(
         command: 'dovecot',
         args: ['-F', '-c', config],
         logFile,
-        ready: () => isListening(port),
+        ready: async () => (await Promise.all(Object.values(ports).map(isListening))).every(Boolean),
       }),
   });
 }

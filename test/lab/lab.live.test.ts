@@ -211,7 +211,8 @@ test('rbldnsd lists addresses and domains, and changes twice within a second', a
   await isClean('2.0.0.127.bl.test');
   await list.set('bl.test', []);
   await isClean('10.2.0.192.bl.test');
-  await list.set('bl.test', ['127.0.0.2']);
+  await list.set('bl.test', ['127.0.0.9']);
+  await list.set('bl.test', ['127.0.0.2']); // as long as before
   assert.deepEqual(await resolver.resolve4('2.0.0.127.bl.test'), ['127.0.0.2']);
 });
 
