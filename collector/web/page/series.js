@@ -6,7 +6,7 @@
 /** @type {readonly Range[]} */
 export const ranges = [
   { id: '1h', name: '1 h', words: 'hour', seconds: 3_600, step: 60, everyMs: 5_000 },
-  { id: '24h', name: '24 h', words: '24 hours', seconds: 86_400, step: 900, everyMs: 60_000 },
+  { id: '24h', name: '24 h', words: '24 hours', seconds: 86_400, step: 1_800, everyMs: 60_000 },
   { id: '7d', name: '7 d', words: '7 days', seconds: 604_800, step: 7_200, everyMs: 300_000 },
 ];
 

@@ -60,8 +60,14 @@ async function openPage(browser: Browser, options: BrowserContextOptions) {
   return { page, complaints, close: () => context.close() };
 }
 
-const fits = (page: Page): Promise<boolean> =>
-  page.evaluate('document.documentElement.scrollWidth <= window.innerWidth');
+/** No scrolling sideways, and nothing that a box cuts off at its edge. */
+const fits = async (page: Page): Promise<boolean> => {
+  const wide: unknown = await page.evaluate(`[...document.querySelectorAll('body *')]
+    .filter((node) => node.getBoundingClientRect().right > window.innerWidth + 1 || node.scrollWidth > node.clientWidth + 1 && getComputedStyle(node).overflowX === 'hidden')
+    .map((node) => node.tagName + '.' + node.getAttribute('class'))`);
+  assert.deepEqual(wide, []);
+  return page.evaluate('document.documentElement.scrollWidth <= window.innerWidth');
+};
 const text = (page: Page, selector: string): Promise<string> => page.locator(selector).first().innerText();
 const isLive = (page: Page) => page.locator('#connection', { hasText: 'live' }).waitFor();
 
@@ -70,9 +76,13 @@ async function shoot(page: Page, name: string): Promise<void> {
   await page.screenshot({ path: join(artifacts, name + '.png'), fullPage: true });
 }
 
-const sizes = { desk: { width: 1_280, height: 800 }, phone: { width: 375, height: 740 } } as const;
+const sizes = {
+  desk: { width: 1_280, height: 800 },
+  tablet: { width: 800, height: 1_000 },
+  phone: { width: 375, height: 740 },
+} as const;
 for (const [device, viewport] of Object.entries(sizes)) {
-  for (const colorScheme of ['light', 'dark'] as const) {
+  for (const colorScheme of device === 'tablet' ? (['light'] as const) : (['light', 'dark'] as const)) {
     test('the page can be clicked through at a ' + device + ', ' + colorScheme, async (t) => {
       const { browser, url } = await setUp(t);
       const { page, complaints, close } = await openPage(browser, { viewport, colorScheme });
