@@ -1,16 +1,30 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { parse } from 'yaml';
+import { alertRules } from '#shared/alert-rules.ts';
 import { metrics } from '#shared/metrics.ts';
 import { buildFiles } from '../../dashboards/files.ts';
+import { provision } from './provision.ts';
 import { substitute } from './run-queries.ts';
 
 type Panel = {
   readonly id: number;
   readonly title: string;
   readonly description: string;
+  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
   readonly datasource: { readonly uid: string };
-  readonly fieldConfig: { readonly defaults: { readonly unit: string; readonly noValue: string } };
+  readonly fieldConfig: {
+    readonly defaults: {
+      readonly unit: string;
+      readonly noValue: string;
+      readonly custom?: { readonly thresholdsStyle?: { readonly mode: string } };
+      readonly thresholds?: { readonly steps: readonly { readonly value: number | null }[] };
+    };
+    readonly overrides: readonly {
+      readonly properties: readonly { readonly id: string; readonly value: unknown }[];
+    }[];
+  };
   readonly options: { readonly legend?: { readonly showLegend: boolean } };
   readonly targets: readonly {
     readonly query: string;
@@ -63,6 +77,9 @@ test('the dashboard is classic, of the schema of Grafana 12.2, and cannot be edi
   assert.equal(dashboard.editable, false);
 });
 
+/** Of the ids that Grafana knows; an unknown one shows a bare number. */
+const units = ['short', 's', 'dateTimeFromNow'];
+
 test('every panel has an id of its own, a title, a description, a unit and a word for "no data"', () => {
   assert.deepEqual(
     dashboard.panels.map(({ id }) => id),
@@ -70,10 +87,40 @@ test('every panel has an id of its own, a title, a description, a unit and a wor
   );
   for (const panel of dashboard.panels) {
     assert.ok(panel.title.length > 0 && panel.description.length > 20, panel.title);
-    assert.ok(['short', 's'].includes(panel.fieldConfig.defaults.unit), panel.title);
+    const { defaults, overrides } = panel.fieldConfig;
+    const others = overrides.flatMap(({ properties }) => properties.filter(({ id }) => id === 'unit'));
+    for (const unit of [defaults.unit, ...others.map(({ value }) => value)])
+      assert.ok(units.includes(String(unit)), panel.title + ': ' + String(unit));
     assert.equal(panel.fieldConfig.defaults.noValue, 'no data', panel.title);
     if (panel.options.legend !== undefined) assert.equal(panel.options.legend.showLegend, true, panel.title);
   }
+});
+
+test('no panel lies over another or beyond the edge', () => {
+  const cells = dashboard.panels.flatMap(({ gridPos: { x, y, w, h } }) =>
+    Array.from({ length: w * h }, (_, index) => x + (index % w) + ',' + (y + Math.floor(index / w))),
+  );
+  assert.equal(new Set(cells).size, cells.length);
+  for (const { title, gridPos } of dashboard.panels) assert.ok(gridPos.x + gridPos.w <= 24, title);
+});
+
+test('the limit of the queue is the one at which the alert fires, and is drawn where the description says so', () => {
+  const source = alertRules.find(({ id }) => id === 'queue-old')?.source;
+  const limit = source?.kind === 'reading' ? source.fire.value : assert.fail();
+  const limited = dashboard.panels.filter(({ targets }) =>
+    targets.some(({ query }) => query.includes('oldest_seconds')),
+  );
+  assert.equal(limited.length, 2);
+  for (const { title, fieldConfig } of limited)
+    assert.deepEqual(
+      fieldConfig.defaults.thresholds?.steps.map(({ value }) => value),
+      [null, limit],
+      title,
+    );
+  for (const { title, fieldConfig } of dashboard.panels.filter(({ description }) =>
+    description.includes('the line is'),
+  ))
+    assert.equal(fieldConfig.defaults.custom?.thresholdsStyle?.mode, 'line', title);
 });
 
 test('every panel asks the data source of the variable, and so does every target', () => {
@@ -114,6 +161,34 @@ test('the provisioning files keep every secret out, and expand only variables th
     for (const name of names) assert.ok(readme.includes(name), path + ': ' + name);
     assert.ok(!/"password": "(?!\$\{)/.test(read(path)));
   }
+});
+
+test('the provisioning files give Grafana what it requires, also with odd characters in the environment', () => {
+  const environment = {
+    MAILFERRY_INFLUX_URL: 'http://127.0.0.1:8086',
+    MAILFERRY_INFLUX_DATABASE: 'mail-ferry_1',
+    MAILFERRY_INFLUX_USER: 'reader: "x"',
+    MAILFERRY_INFLUX_PASSWORD: "a'b\\ # {c}: [d]",
+    MAILFERRY_DASHBOARDS: '/var/lib/grafana/dashboards/mail ferry',
+  };
+  const { datasources, providers } = provision((path) => parse(read(path)) as unknown, environment);
+  const [source] = datasources;
+  assert.ok(source !== undefined && datasources.length === 1);
+  assert.equal(source.secureJsonData.password, environment.MAILFERRY_INFLUX_PASSWORD);
+  assert.equal(source.user, environment.MAILFERRY_INFLUX_USER);
+  assert.equal(source.jsonData.dbName, environment.MAILFERRY_INFLUX_DATABASE);
+  assert.equal(source.url, environment.MAILFERRY_INFLUX_URL);
+  assert.equal(providers[0]?.options.path, environment.MAILFERRY_DASHBOARDS);
+  assert.throws(() => provision((path) => parse(read(path)) as unknown, {}), /MAILFERRY_/);
+  const current = JSON.stringify(dashboard.templating.list.find(({ name }) => name === 'ds'));
+  assert.ok(current.includes('"value":"' + source.uid + '"'), 'the variable begins with our data source');
+});
+
+test('the dashboard file is the bare model, as the file provider wants it', () => {
+  const model: unknown = JSON.parse(read('json/mailferry.json'));
+  assert.ok(typeof model === 'object' && model !== null && 'title' in model && !('dashboard' in model));
+  assert.ok(!('apiVersion' in model) && !('kind' in model) && !('id' in model));
+  assert.ok(typeof model.title === 'string' && model.title.length > 0);
 });
 
 test('InfluxDB gets its database by jsonData, and long queries by POST', () => {

@@ -35,7 +35,11 @@ type Dashboard = {
 type Choice = { readonly tenant: readonly string[]; readonly agent: readonly string[] };
 type Answer = {
   readonly error: string | undefined;
-  readonly series: readonly { readonly columns: readonly string[]; readonly values: readonly (readonly unknown[])[] }[];
+  readonly series: readonly {
+    readonly columns: readonly string[];
+    readonly tags?: Readonly<Record<string, string>>;
+    readonly values: readonly (readonly unknown[])[];
+  }[];
 };
 
 /** Gives the number of queries that ran. */
@@ -44,6 +48,8 @@ export async function runEveryQuery(run: QueryRun): Promise<number> {
   const all = ['$__all'] as const;
   const choices: readonly Choice[] = [
     { tenant: all, agent: all },
+    ...run.tenants.map((tenant) => ({ tenant: [tenant], agent: all })),
+    ...run.agents.map((agent) => ({ tenant: all, agent: [agent] })),
     { tenant: run.tenants.slice(0, 1), agent: run.agents.slice(0, 1) },
     { tenant: run.tenants, agent: run.agents },
   ];
@@ -55,11 +61,12 @@ export async function runEveryQuery(run: QueryRun): Promise<number> {
     }
     for (const panel of dashboard.panels.filter(({ title }) => run.empty?.includes(title) !== true)) {
       for (const { query, refId, resultFormat } of panel.targets) {
-        assertData(
-          'panel ' + panel.title + ' ' + refId,
-          await ask(run, substitute(query, choice, run)),
-          resultFormat === 'time_series',
-        );
+        const what = 'panel ' + panel.title + ' ' + refId;
+        const answer = await ask(run, substitute(query, choice, run));
+        assertData(what, answer, resultFormat === 'time_series');
+        // A table shows the tags as columns.
+        if (resultFormat === 'table')
+          for (const { tags } of answer.series) assert.deepEqual(Object.keys(tags ?? {}), ['agent', 'tenant'], what);
         count += 1;
       }
     }
@@ -82,7 +89,11 @@ async function assertControls(run: QueryRun, dashboard: Dashboard): Promise<void
   for (const [what, query] of Object.entries(wrong)) {
     assert.notEqual(query, right, 'the control "' + what + '" changes nothing');
     const answer = await ask(run, query);
-    assert.throws(() => assertData(what, answer, true), { name: 'AssertionError' }, what + ' was taken for a good query');
+    assert.throws(
+      () => assertData(what, answer, true),
+      { name: 'AssertionError' },
+      what + ' was taken for a good query',
+    );
   }
 }
 

@@ -137,6 +137,52 @@ test('a crash between sending and recording repeats the notice under the same re
   assert.equal(messageOf(once, rule, 'http://c').reference, messageOf(again, rule, 'http://c').reference);
 });
 
+test('a channel that is configured no more is given up, and tells nothing old when it comes back', async (t) => {
+  const { store, start } = setup(t);
+  store.save({ states: [alert], transitions: [raised] }, ['a', 'b']);
+  store.retire(['b'], 1);
+  const channels = [channel('a'), channel('b')];
+  start(channels);
+  await waitFor('the notice on b', () => channels[1]?.got.length === 1);
+  assert.equal(store.next('a'), undefined);
+  assert.deepEqual(channels[0]?.got, []);
+});
+
+test('stop() lets a channel end that answers, cuts off one that does not, and keeps its notice', async (t) => {
+  const { store, start } = setup(t);
+  store.save({ states: [alert], transitions: [raised] }, ['slow', 'dead']);
+  const sending: string[] = [];
+  const answer = Promise.withResolvers<Sent>();
+  const slow: Channel = { name: 'slow', label: 'slow', send: () => (sending.push('slow'), answer.promise) };
+  const dead: Channel = {
+    name: 'dead',
+    label: 'dead',
+    send: (_, signal) =>
+      new Promise((resolve) => {
+        sending.push('dead');
+        signal.addEventListener('abort', () => resolve({ ok: false, problem: 'cut' }), { once: true });
+      }),
+  };
+  const notifier = start([slow, dead]);
+  await waitFor('both on the way', () => sending.length === 2);
+  const stopped = notifier.stop();
+  answer.resolve({ ok: true });
+  await stopped;
+  assert.equal(store.next('slow'), undefined);
+  assert.ok(store.next('dead') !== undefined);
+  assert.equal(sending.length, 2);
+});
+
+test('a wake that comes while the store is looked into is not lost', async (t) => {
+  const { store, start } = setup(t);
+  const only = channel('a');
+  const notifier = start([only]);
+  // The look has been made, the sleep has not begun.
+  store.save({ states: [alert], transitions: [raised] }, ['a']);
+  notifier.wake();
+  await waitFor('the notice', () => only.got.length === 1, { timeoutMs: 5_000 });
+});
+
 test('state and notices are written together or not at all', (t) => {
   const { db, store } = setup(t);
   db.exec("CREATE TRIGGER full BEFORE INSERT ON alert_delivery BEGIN SELECT RAISE(ABORT, 'disk full'); END");
