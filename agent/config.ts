@@ -5,6 +5,7 @@ import { explain, hostSchema, loadConfig, portSchema, secretSchema } from '#shar
 import type { Loaded } from '#shared/config.ts';
 import { isLoopback } from '#shared/net.ts';
 import { namePattern } from '#shared/topics.ts';
+import { isLocalAddress } from './local/local-address.ts';
 
 const closed = { additionalProperties: false } as const;
 const seconds = (standard: number, minimum = 1) =>
@@ -303,10 +304,4 @@ function checkSubmission(loaded: Loaded<AgentConfig>): void {
       submission.host +
       ' is not a loopback address and passwords must not travel in clear',
   );
-}
-
-/** Rule of safety 5: mail is injected only to recipients that are known as local. */
-export function isLocalAddress(local: Pick<LocalConfig, 'domains'>, address: string): boolean {
-  const domain = address.slice(address.lastIndexOf('@') + 1).toLowerCase();
-  return local.domains.some((known) => known.toLowerCase() === domain);
 }

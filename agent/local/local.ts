@@ -3,7 +3,7 @@
 import type { Clock } from '#shared/clock.ts';
 import { describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
-import { isLocalAddress } from '../config.ts';
+import { isLocalAddress } from './local-address.ts';
 import type { LocalConfig } from '../config.ts';
 import type { Endpoint } from '../net/socket.ts';
 import { ConversationError, openConversation, showReply } from '../smtp/conversation.ts';
