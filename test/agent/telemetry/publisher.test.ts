@@ -238,5 +238,5 @@ test('stop() ends in time though the broker says nothing at all', async (t) => {
   await accepted;
   const since = performance.now();
   await publisher.stop();
-  assert.ok(performance.now() - since < 2_500);
+  assert.ok(performance.now() - since < 5_000);
 });
