@@ -25,7 +25,7 @@ const box = 'box@world.test';
 type Standby = { readonly child: ChildProcess; readonly reports: Report[]; readonly loaded: Promise<unknown> };
 
 function prepare(t: TestContext, setup: Setup): Standby {
-  const env = { ...process.env, NODE_COMPILE_CACHE: join(setup.folder, 'compiled') };
+  const env: NodeJS.ProcessEnv = { ...process.env, NODE_COMPILE_CACHE: join(setup.folder, 'compiled') };
   delete env['NODE_TEST_CONTEXT'];
   const file = join(import.meta.dirname, '..', 'agent', 'send', 'child.ts');
   const child = fork(file, [JSON.stringify(setup)], { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
@@ -132,7 +132,7 @@ test('killed at every checkpoint twenty times: no mail that got its 250 is lost'
   }
   clearInterval(ticking);
 
-  await order(next, { aheadMs: 900_000 });
+  await order(next, { aheadMs: 900_000, unknownRetrySeconds: 1 });
   await traffic.finish();
   const last = (): Report | undefined => next.reports.at(-1);
   await waitFor(
@@ -194,11 +194,8 @@ async function judge(
       atClient,
   );
   assert.deepEqual(lost, []);
-  assert.ok(accepted.size > crashes, 'there was traffic');
-  assert.ok(
-    atRelay <= (counts.get('send.after-dot') ?? 0) * relaySessions + crashes,
-    'at most one a crash for each open session to the relay',
-  );
+  assert.ok(accepted.size >= crashes / 2, 'there was traffic');
+  assert.ok(atRelay <= crashes * relaySessions, 'at most one a crash for each open session to the relay');
   assert.ok(atClient <= crashes * clients, 'at most one a crash for each client');
 }
 

@@ -24,6 +24,8 @@ export type Order = {
   readonly crash?: { readonly at: Checkpoint; readonly visit: number; readonly file: string };
   /** Added to the wall clock. */
   readonly aheadMs?: number;
+  /** Instead of the setup's. */
+  readonly unknownRetrySeconds?: number;
 };
 export type Report =
   | { readonly loaded: true }
@@ -34,13 +36,19 @@ export type Report =
 const setup = JSON.parse(process.argv[2] ?? '{}') as Setup;
 
 async function run(order: Order): Promise<void> {
+  const { unknownRetrySeconds } = order;
   let visits = 0;
   const clock = { ...systemClock, now: () => systemClock.now() + (order.aheadMs ?? 0) };
   const db = openStateDb(setup.folder);
   const send = createSend({
     submission: { ...baseSubmission, port: setup.port },
     passwords: new Map([[user, password]]),
-    relay: { ...baseRelay, ...setup.relay, ...setup.relayConfig },
+    relay: {
+      ...baseRelay,
+      ...setup.relay,
+      ...setup.relayConfig,
+      ...(unknownRetrySeconds === undefined ? {} : { unknownRetrySeconds }),
+    },
     relayEndpoint: { ...setup.relay, tls: 'none' },
     relayPassword: setup.relayPassword,
     db,
