@@ -17,7 +17,7 @@ import type { Life } from './receive-main.ts';
 const sessions = 2;
 /** Deaths at each checkpoint, for each of the two accounts. */
 const wanted = 11;
-const newMailsPerLife = 4;
+const newMailsPerLife = 8;
 const places = checkpoints.filter((checkpoint) => checkpoint.startsWith('receive.'));
 /**
  * Mails that may be doubled by a death at this place: those whose answer of the local server was on the way or unrecorded,

@@ -87,11 +87,13 @@ export async function createBench(
   });
   const controller = new AbortController();
   let running: Promise<void> | undefined;
+  let closed = false;
   const stop = async (): Promise<void> => {
     controller.abort();
     await running;
     await local.close();
-    if (db.isOpen) db.close();
+    if (!closed) db.close();
+    closed = true;
   };
   t.after(stop);
   return {

@@ -126,3 +126,21 @@ test('a status line above the limit is refused, complete or not', () => {
   exact.push(Buffer.from('\n'));
   assert.equal(exact.line(10), 'x'.repeat(10));
 });
+
+test('a dot that no good server would send loses its dot and nothing else, split at every byte', () => {
+  const table = [
+    ['.\rx\r\n', '\rx\r\n'],
+    ['.\r.\r\n', '\r.\r\n'],
+    ['.\r\r\n', '\r\r\n'],
+    ['.\n.\r\n', '\n.\r\n'],
+    ['.x\r\n', 'x\r\n'],
+  ] as const;
+  for (const [sent, expected] of table) {
+    const bytes = Buffer.from('+OK\r\n' + sent + '.\r\n+OK next\r\n');
+    for (let at = 0; at <= bytes.length; at += 1) {
+      const scanned = scan([bytes.subarray(0, at), bytes.subarray(at)]);
+      assert.deepEqual([scanned?.content.toString(), scanned?.rest], [expected, '+OK next'], JSON.stringify(sent) + at);
+    }
+    assert.equal(scan(Array.from(bytes, (byte) => Buffer.from([byte])))?.content.toString(), expected);
+  }
+});
