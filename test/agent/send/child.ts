@@ -32,7 +32,7 @@ export type Report =
   | { readonly started: true }
   | { readonly depth: number; readonly held: number; readonly files: number };
 
-// eslint-disable-next-line -- the parent of this very file wrote it
+// Written by the test that starts this very file.
 const setup = JSON.parse(process.argv[2] ?? '{}') as Setup;
 
 async function run(order: Order): Promise<void> {
@@ -88,7 +88,7 @@ if (process.send === undefined) await run({});
 else {
   // The parent is gone: nothing of ours may stay.
   process.on('disconnect', () => process.exit());
-  // eslint-disable-next-line -- the parent sends nothing else
+  // The parent sends nothing else.
   process.once('message', (order) => void run(order as Order));
   // Written at the end otherwise, and this process ends by a kill.
   flushCompileCache();
