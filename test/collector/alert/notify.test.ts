@@ -149,7 +149,7 @@ test('a channel that is configured no more is given up, and tells nothing old wh
 });
 
 test('stop() lets a channel end that answers, cuts off one that does not, and keeps its notice', async (t) => {
-  const { store, start } = setup(t);
+  const { db, store, start } = setup(t);
   store.save({ states: [alert], transitions: [raised] }, ['slow', 'dead']);
   const sending: string[] = [];
   const answer = Promise.withResolvers<Sent>();
@@ -170,6 +170,8 @@ test('stop() lets a channel end that answers, cuts off one that does not, and ke
   await stopped;
   assert.equal(store.next('slow'), undefined);
   assert.ok(store.next('dead') !== undefined);
+  const row = db.prepare("SELECT attempts, problem FROM alert_delivery WHERE channel = 'dead'").get();
+  assert.deepEqual([row?.['attempts'], row?.['problem']], [0, ''], 'our own stop is no trouble of the channel');
   assert.equal(sending.length, 2);
 });
 
