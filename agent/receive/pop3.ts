@@ -2,7 +2,7 @@
 // Promises: passwords never leave in clear unless the configuration says `tls: none`, and never stand in an error; what
 // session.ts promises about answers.
 import type { Clock } from '#shared/clock.ts';
-import type { Endpoint } from '../net/socket.ts';
+import type { Endpoint, openSocket } from '../net/socket.ts';
 import { createEntries, createLines, decodeSize, decodeUidl } from './listing.ts';
 import type { NumberedEntries } from './listing.ts';
 import { Pop3Error } from './pop3-error.ts';
@@ -18,6 +18,8 @@ export type Pop3Options = {
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly timeouts?: Partial<Pop3Timeouts>;
+  /** Sockets of another kind, for tests. */
+  readonly connect?: typeof openSocket;
 };
 
 /** Calls may be made without waiting for the one before; answers are matched in order. Every call throws Pop3Error. */
@@ -43,7 +45,9 @@ export async function openPop3(options: Pop3Options): Promise<Pop3> {
   const { endpoint, signal, clock } = options;
   checkArgument('USER', options.user);
   checkArgument('PASS', options.password);
-  const wire = await openWire({ endpoint, signal, clock, timeouts: { ...defaultTimeouts, ...options.timeouts } });
+  const timeouts = { ...defaultTimeouts, ...options.timeouts };
+  const seam = options.connect === undefined ? {} : { connect: options.connect };
+  const wire = await openWire({ endpoint, signal, clock, timeouts, ...seam });
   const session = createSession(wire, endpoint.host + ':' + endpoint.port, [options.password]);
   try {
     await session.greeting();

@@ -11,7 +11,7 @@ import type { Meter } from '#shared/meter.ts';
 import type { Database } from '#shared/sqlite.ts';
 import type { AccountConfig } from '../config.ts';
 import type { Local } from '../local/local.ts';
-import type { Endpoint } from '../net/socket.ts';
+import type { Endpoint, openSocket } from '../net/socket.ts';
 import { createAccount } from './account.ts';
 import type { AccountStatus } from './account.ts';
 import { createBodyStore } from './body.ts';
@@ -45,6 +45,8 @@ export type ReceiveOptions = {
   /** Holds incoming/ (temporary) and quarantine/. */
   readonly folder: string;
   readonly timeouts?: Partial<Pop3Timeouts>;
+  /** Sockets of another kind, for tests. */
+  readonly connect?: typeof openSocket;
 };
 export type Receive = {
   /** All accounts at once, until aborted. The trouble of one is its status, not an error. */
@@ -60,7 +62,10 @@ export function createReceive(options: ReceiveOptions): Receive {
   const quarantine = createQuarantine({ folder: join(folder, 'quarantine') });
   const ledger = createLedger({ db: options.db, journal: options.journal });
   const { local, sessions, meter, clock, random, reached, traceId, timeouts } = options;
-  const rest = timeouts === undefined ? {} : { timeouts };
+  const rest = {
+    ...(timeouts === undefined ? {} : { timeouts }),
+    ...(options.connect === undefined ? {} : { connect: options.connect }),
+  };
   const common = { local, sessions, meter, clock, random, log, reached, traceId, bodies, quarantine, ledger, ...rest };
   const accounts = options.accounts.map(({ config, endpoint, password, origin = 'account ' + config.id }) =>
     createAccount({ account: config, endpoint, password, origin, ...common }),

@@ -2,7 +2,7 @@
 // Promises: DELE only for what the ledger says was handed over, and never in a session that broke; one bad mail does not
 // hold up the others; never more mails between RETR and hand-over than local sessions and a bounded read-ahead.
 import { describe } from '#shared/failure.ts';
-import type { Endpoint } from '../net/socket.ts';
+import type { Endpoint, openSocket } from '../net/socket.ts';
 import type { BodyStore, FetchedMail } from './body.ts';
 import { handOver } from './handover.ts';
 import type { HandOverDeps, Outcome } from './handover.ts';
@@ -23,6 +23,8 @@ export type RoundDeps = HandOverDeps & {
   /** Local sessions, and so mails handed over at once. */
   readonly sessions: number;
   readonly timeouts?: Partial<Pop3Timeouts>;
+  /** Sockets of another kind, for tests. */
+  readonly connect?: typeof openSocket;
 };
 /** What an account remembers between rounds; lost with the process, harmlessly. */
 export type Memory = {
@@ -103,6 +105,7 @@ export async function runRound(deps: RoundDeps, options: RoundOptions): Promise<
       signal: options.signal,
       clock: deps.clock,
       ...(deps.timeouts === undefined ? {} : { timeouts: deps.timeouts }),
+      ...(deps.connect === undefined ? {} : { connect: deps.connect }),
     });
     loginDelaySeconds = loginDelayOf(pop3.capabilities);
     await list(run, pop3);

@@ -40,11 +40,13 @@ export async function openWire(options: {
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly timeouts: Pop3Timeouts;
+  /** Sockets of another kind, for tests. */
+  readonly connect?: typeof openSocket;
 }): Promise<Wire> {
-  const { endpoint, signal, clock, timeouts } = options;
+  const { endpoint, signal, clock, timeouts, connect = openSocket } = options;
   const connectDeadline = { timeoutMs: timeouts.connectMs, signal };
   const place = endpoint.host + ':' + endpoint.port;
-  let source = createSource(await openSocket(endpoint, connectDeadline), signal);
+  let source = createSource(await connect(endpoint, connectDeadline), signal);
   let scanner = createScanner();
 
   async function more(step: string, waitMs: number): Promise<number> {
