@@ -14,7 +14,7 @@ import { createEmbeddedBroker } from './broker/embedded.ts';
 import { createExternalBroker } from './broker/external.ts';
 import type { CollectorConfig } from './config.ts';
 import { createFleet } from './fleet/fleet.ts';
-import type { Fleet } from './fleet/fleet.ts';
+import type { Fleet, Origin } from './fleet/fleet.ts';
 import { createIngest } from './ingest/ingest.ts';
 import type { Ingest } from './ingest/ingest.ts';
 import { openState } from './state.ts';
@@ -80,6 +80,7 @@ async function start(base: Base): Promise<void> {
     clock,
     staleSeconds: config.staleSeconds,
     offlineSeconds: config.offlineSeconds,
+    ...expectedAgents(config),
     log: log.child({ room: 'fleet' }),
   });
   const broker = await startIngest(base, state, { store, fleet });
@@ -163,6 +164,13 @@ function openBroker(base: Base, ingest: Ingest): Broker {
   }
 }
 
+/** The embedded broker knows every agent by its account; of an external one we hear only who speaks. */
+function expectedAgents(config: CollectorConfig): { readonly isExpected?: (origin: Origin) => boolean } {
+  if (config.broker.kind === 'external') return {};
+  const names = new Set(config.broker.agents.map(({ tenant, agent }) => tenant + '/' + agent));
+  return { isExpected: ({ tenant, agent }) => names.has(tenant + '/' + agent) };
+}
+
 function openAlert(base: Base, state: State, fleet: Fleet): Alert {
   const { loaded, clock, random, log } = base;
   const { alerts, web } = loaded.value;
@@ -183,7 +191,7 @@ function openAlert(base: Base, state: State, fleet: Fleet): Alert {
     clock,
     random,
     log: log.child({ room: 'alert' }),
-    link: 'http://' + web.host + ':' + web.port,
+    link: (web.url ?? 'http://' + web.host + ':' + web.port).replace(/\/+$/, ''),
   });
 }
 

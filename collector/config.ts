@@ -161,6 +161,12 @@ export const collectorSchema = Type.Object(
         {
           host: explain('Address to listen on.', hostSchema({ default: '127.0.0.1' })),
           port: explain('Port to listen on.', portSchema(8420)),
+          url: explain(
+            'Address of the page as people reach it, for links in alerts; by default http://HOST:PORT of above.',
+            Type.Optional(
+              Type.String({ pattern: '^https?://[^/\\s]+(?:/[^\\s]*)?$', description: 'http://HOST or https://HOST' }),
+            ),
+          ),
           password: explain(
             'Asked of every visitor (name `mailferry`); required when `host` is not a loopback address.',
             Type.Optional(secretSchema),
@@ -241,6 +247,16 @@ export function loadCollectorConfig(file: string): Loaded<CollectorConfig> {
       'nothing',
       'keyFile and certFile, since host ' +
         broker.host +
+        ' is not a loopback address and passwords must not travel in clear',
+    );
+  }
+  const { email } = loaded.value.alerts;
+  if (email?.user !== undefined && email.tls === 'none' && !isLoopback(email.host)) {
+    throw loaded.refuse(
+      ['alerts', 'email', 'tls'],
+      'none',
+      'starttls or implicit, since host ' +
+        email.host +
         ' is not a loopback address and passwords must not travel in clear',
     );
   }

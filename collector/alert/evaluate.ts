@@ -66,9 +66,11 @@ export function evaluate(
     }
   }
   const ids = new Set(rules.map(({ id }) => id));
+  const known = new Set(views.map((view) => view.tenant + '/' + view.id));
   const reporting = new Set(views.filter(isPresent).map((view) => view.tenant + '/' + view.id));
   for (const state of before.values()) {
     if (!ids.has(state.rule)) steps.push(end(state, options, 'rule-off'));
+    else if (!known.has(state.tenant + '/' + state.agent)) steps.push(end(state, options, 'gone'));
     else if (!reporting.has(state.tenant + '/' + state.agent)) steps.push({ state: { ...state, counting: false } });
     else steps.push(advanceGone(state, options));
   }

@@ -47,7 +47,7 @@ export function messageOf(notice: Notice, rule: AlertRule, link: string): Messag
 
 const over: Readonly<Record<Transition['why'], string>> = {
   condition: 'It is over.',
-  gone: 'It is reported no more: it was probably removed from the configuration of the agent.',
+  gone: 'It is reported no more: it was probably removed from a configuration.',
   'rule-off': 'The rule was switched off in the configuration of the collector. Whether it is over is not known.',
 };
 

@@ -46,6 +46,8 @@ export function createFleet(options: {
   readonly clock: Clock;
   readonly staleSeconds: number;
   readonly offlineSeconds: number;
+  /** Agents that are configured no more are not shown; what is known of them stays in the database. All are when absent. */
+  readonly isExpected?: (origin: Origin) => boolean;
   readonly log: Log;
 }): Fleet {
   const { db, clock, log } = options;
@@ -123,11 +125,12 @@ export function createFleet(options: {
   }
 
   const view = (member: Member): AgentView => viewOf(member, clock.monotonic(), options);
+  const isShown = ({ origin }: Member): boolean => options.isExpected?.(origin) ?? true;
   return {
-    views: () => [...members.values()].map(view),
+    views: () => [...members.values()].filter(isShown).map(view),
     view(tenant, id) {
       const member = members.get(keyOf({ tenant, agent: id }));
-      return member === undefined ? undefined : view(member);
+      return member === undefined || !isShown(member) ? undefined : view(member);
     },
     lastSeq(origin, outbox) {
       const member = members.get(keyOf(origin));

@@ -181,3 +181,23 @@ test('the detail names what waits in the units of people, and what the relay say
     '2 days',
   ]);
 });
+
+test('the alerts of an agent that was removed end at once', () => {
+  const collector = player();
+  collector.see(0, { state: 'offline', silentMs: 0 });
+  assert.deepEqual(collector.see(5, { state: 'offline', silentMs: hour * 1_000 }), ['raised agent-silent condition']);
+  const result = evaluate({
+    states: collector.states(),
+    views: [],
+    rules: alertRules,
+    isPresent: () => true,
+    elapsedMs: 5_000,
+    runningMs: 10_000,
+    now: start,
+  });
+  assert.deepEqual(
+    result.transitions.map(({ kind, why }) => kind + ' ' + why),
+    ['resolved gone'],
+  );
+  assert.deepEqual(result.states, []);
+});

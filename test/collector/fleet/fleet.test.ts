@@ -211,3 +211,17 @@ test('a listener that fails does not undo what was counted', () => {
   fleet.apply(origin, batch(1));
   assert.equal(fleet.lastSeq(origin, 'outbox-0001'), 1);
 });
+
+test('an agent that is configured no more is not shown, and its numbers come back with it', () => {
+  const db = openDatabase({ path: ':memory:', schema: [fleetSchema] });
+  const log = createLog({ name: 'test', level: 'silent' });
+  const open = (expected: boolean) =>
+    createFleet({ db, clock: systemClock, staleSeconds: 60, offlineSeconds: 300, isExpected: () => expected, log });
+  open(true).apply(
+    origin,
+    batch(1, [createPoint('mail_out', 5, { relay: 'provider', outcome: 'sent' }, { count: 1 })]),
+  );
+  assert.deepEqual(open(false).views(), []);
+  assert.equal(open(false).view('acme', 'nas-1'), undefined);
+  assert.equal(open(true).view('acme', 'nas-1')?.mailOut.count, 1);
+});
