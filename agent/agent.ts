@@ -14,6 +14,7 @@ import type { Log } from '#shared/log.ts';
 import { createMeter } from '#shared/meter.ts';
 import type { Meter } from '#shared/meter.ts';
 import { readPem } from '#shared/pem.ts';
+import { resolveAccount } from './accounts/resolve.ts';
 import type { AgentConfig } from './config.ts';
 import { isLocalAddress } from './local/local-address.ts';
 import type { Local } from './local/local.ts';
@@ -190,12 +191,29 @@ async function openReceive(base: Base, rooms: Rooms): Promise<void> {
   const { local } = rooms;
   if (config.accounts.length === 0 || local === undefined) return;
   const { createReceive } = await import('./receive/receive.ts');
-  const accounts = config.accounts.map((account, index) => ({
-    config: account,
-    endpoint: endpointOf(loaded, ['accounts', index], account),
-    password: loaded.secret(['accounts', index, 'password'], account.password),
-    origin: loaded.place(['accounts', index]),
-  }));
+  const { openSecretSource } = await import('./accounts/source.ts');
+  const accounts = config.accounts.map((account, index) => {
+    const path = ['accounts', index];
+    const { host, port, tls, intervalSeconds, minIntervalSeconds } = resolveAccount(account);
+    if (intervalSeconds > account.intervalSeconds)
+      base.log.warn(
+        { account: account.id, preset: account.preset, intervalSeconds },
+        loaded.place([...path, 'intervalSeconds']) + ': the provider allows no shorter interval, so this one is used',
+      );
+    return {
+      config: { ...account, intervalSeconds },
+      endpoint: endpointOf(loaded, path, { ...account, host, port, tls }),
+      password: openSecretSource({
+        loaded,
+        path,
+        account,
+        clock: base.clock,
+        log: base.log.child({ room: 'accounts' }),
+      }),
+      minIntervalSeconds,
+      origin: loaded.place(path),
+    };
+  });
   const receive = createReceive({
     accounts,
     local,
@@ -281,8 +299,15 @@ type EndpointConfig = Omit<Endpoint, 'ca'> & { readonly caFile?: string };
 type OptionPath = readonly (string | number)[];
 
 function endpointOf(loaded: Loaded<unknown>, path: OptionPath, config: EndpointConfig): Endpoint {
-  const { host, port, tls, serverName } = config;
-  return { host, port, tls, ...caOf(loaded, path, config), ...(serverName === undefined ? {} : { serverName }) };
+  const { host, port, tls, serverName, pins } = config;
+  return {
+    host,
+    port,
+    tls,
+    ...caOf(loaded, path, config),
+    ...(serverName === undefined ? {} : { serverName }),
+    ...(pins === undefined ? {} : { pins }),
+  };
 }
 
 function caOf(

@@ -5,6 +5,8 @@ import { explain, hostSchema, loadConfig, portSchema, secretSchema } from '#shar
 import type { Loaded } from '#shared/config.ts';
 import { isLoopback } from '#shared/net.ts';
 import { namePattern } from '#shared/topics.ts';
+import { loginOptions } from './accounts/options.ts';
+import { findAccountProblem } from './accounts/resolve.ts';
 import { isLocalAddress } from './local/local-address.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -23,6 +25,17 @@ const endpoint = {
   serverName: explain(
     'Name expected in the certificate, when it differs from `host`.',
     Type.Optional(Type.String({ minLength: 1 })),
+  ),
+  pins: explain(
+    "Public keys of which one must be the server's, in addition to a valid certificate: `sha256/` and the base64 SHA-256 of the key. Name a second one as a backup for the day the server changes its key; the error tells the key that was found.",
+    Type.Optional(
+      Type.Unsafe<readonly string[]>(
+        Type.Array(
+          Type.String({ pattern: '^sha256/[A-Za-z0-9+/]{43}=$', description: 'sha256/ and 44 characters of base64' }),
+          { minItems: 1 },
+        ),
+      ),
+    ),
   ),
 };
 
@@ -67,15 +80,8 @@ const localSchema = Type.Object(
 const accountSchema = Type.Object(
   {
     id: explain('Name of the mailbox in reports, alerts and commands.', idSchema),
-    host: explain("The provider's POP3 server.", hostSchema()),
-    port: explain('995 with implicit TLS, 110 with starttls or none.', portSchema(995)),
-    tls: explain(
-      'none: plain text; starttls (STLS): required, never optional; implicit: TLS from the first byte.',
-      tlsSchema('implicit'),
-    ),
+    ...loginOptions,
     ...endpoint,
-    user: explain('Login name at the provider.', Type.String({ minLength: 1 })),
-    password: explain('Password at the provider.', secretSchema),
     recipients: explain(
       'Every mail of this mailbox goes to these local addresses.',
       Type.Array(addressSchema, { minItems: 1 }),
@@ -281,6 +287,9 @@ function checkLocal(loaded: Loaded<AgentConfig>): void {
         'a name that no other account has',
       );
     ids.add(account.id);
+    const problem = findAccountProblem(account);
+    if (problem !== undefined)
+      throw loaded.refuse(['accounts', index, ...problem.path], problem.found, problem.expected);
     for (const [n, recipient] of account.recipients.entries()) {
       if (isLocalAddress(local, recipient)) continue;
       const expected =

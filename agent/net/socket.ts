@@ -1,8 +1,11 @@
-// Sockets to mail servers: TCP, TLS from the first byte, or TLS later (STLS, STARTTLS). Certificates are always verified.
+// Sockets to mail servers: TCP, TLS from the first byte, or TLS later (STLS, STARTTLS).
+// Promises: certificates are always verified; pins are asked for in addition, never instead.
+import { createHash } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { connect, isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import type { ConnectionOptions } from 'node:tls';
+import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { codeOf, describe } from '#shared/failure.ts';
 
 export type Endpoint = {
@@ -13,6 +16,8 @@ export type Endpoint = {
   readonly ca?: string;
   /** Name expected in the certificate; `host` when absent. */
   readonly serverName?: string;
+  /** `sha256/` and the base64 SHA-256 of a public key (SubjectPublicKeyInfo, RFC 7469 section 2.4): one of them must be the server's. */
+  readonly pins?: readonly string[];
 };
 export type Deadline = { readonly timeoutMs: number; readonly signal?: AbortSignal };
 
@@ -44,7 +49,26 @@ export async function upgradeSocket(socket: Socket, endpoint: Endpoint, deadline
   if (endpoint.ca !== undefined) options.ca = endpoint.ca;
   const secure = connectTls(options);
   await settle(secure, 'secureConnect', endpoint, 'tls', deadline);
+  checkPins(secure, endpoint);
   return secure;
+}
+
+/** The pin of the key that the server has shown. */
+export function pinOf(publicKey: KeyObject): string {
+  const info = publicKey.export({ type: 'spki', format: 'der' });
+  return 'sha256/' + createHash('sha256').update(info).digest('base64');
+}
+
+/** Nothing was sent yet but the handshake, in which the server has proved that the key is its own. */
+function checkPins(secure: TLSSocket, endpoint: Endpoint): void {
+  if (endpoint.pins === undefined || endpoint.pins.length === 0) return;
+  const certificate = secure.getPeerX509Certificate();
+  const found = certificate === undefined ? undefined : pinOf(certificate.publicKey);
+  if (found !== undefined && endpoint.pins.includes(found)) return;
+  secure.destroy();
+  const message =
+    'Cannot start TLS with ' + endpoint.host + ':' + endpoint.port + ': its public key is ' + (found ?? 'not known');
+  throw new ConnectError(message + ', expected one of pins (' + endpoint.pins.join(', ') + ')', 'tls', undefined);
 }
 
 function settle(

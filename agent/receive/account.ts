@@ -3,6 +3,7 @@ import { createBackoff } from '#shared/backoff.ts';
 import type { Backoff } from '#shared/backoff.ts';
 import { describe } from '#shared/failure.ts';
 import type { Meter } from '#shared/meter.ts';
+import { createLoginBreaker } from '../accounts/breaker.ts';
 import type { TroubleKind } from './problem.ts';
 import { maxRefusedInRow, runRound } from './round.ts';
 import type { Memory, RoundDeps, RoundResult } from './round.ts';
@@ -28,9 +29,8 @@ export type Account = {
   readonly status: () => AccountStatus;
 };
 
-/** Longest pause in trouble. Wrong passwords are tried rarely: providers lock out addresses that guess. */
-const maxPauseMs: Readonly<Record<TroubleKind, number>> = { login: 3_600_000, session: 300_000, local: 60_000 };
-const firstLoginPauseMs = 60_000;
+/** Longest pause in trouble; that of a refused login is the breaker's. */
+const maxPauseMs: Readonly<Record<Exclude<TroubleKind, 'login'>, number>> = { session: 300_000, local: 60_000 };
 /** After the stop, mails that are on their way to the local server may finish for so long. */
 const graceMs = 2_500;
 const pausedMs = 86_400_000;
@@ -40,11 +40,14 @@ export type AccountDeps = RoundDeps & {
   readonly random: () => number;
   /** Where the account stands in the configuration: the log names what is to be mended. */
   readonly origin: string;
+  /** The provider allows no two logins in a shorter time. */
+  readonly minIntervalMs: number;
 };
 
 export function createAccount(deps: AccountDeps): Account {
   const { account, clock, log, meter, random, origin } = deps;
   const intervalMs = account.intervalSeconds * 1_000;
+  const breaker = createLoginBreaker({ source: deps.secret, minIntervalMs: deps.minIntervalMs, clock, random });
   const memory: Memory = { retries: new Map(), owed: new Map(), refusedInRow: 0, lastRefusal: '' };
   const requests: (() => void)[] = [];
   let ended = false;
@@ -103,6 +106,7 @@ export function createAccount(deps: AccountDeps): Account {
       // Up to a tenth later, so that many accounts do not keep step.
       return Math.max(loginDelayMs, intervalMs * (1 + 0.1 * random()));
     }
+    if (trouble.kind === 'login') return Math.max(loginDelayMs, intervalMs, breaker.pauseMs());
     if (backoff?.kind !== trouble.kind)
       backoff = { kind: trouble.kind, waits: waitsFor(trouble.kind, intervalMs, random) };
     return Math.max(loginDelayMs, intervalMs, backoff.waits.next());
@@ -115,14 +119,18 @@ export function createAccount(deps: AccountDeps): Account {
         memory.refusedInRow = 0;
         backoff = undefined;
       }
+      // Whatever woke us, the provider's minimum wins.
+      await clock.sleep(breaker.restMs(), signal);
+      if (signal.aborted) break;
       const startedAt = clock.monotonic();
-      const result = await round(signal, asked.length > 0);
+      breaker.trying();
+      const result = breaker.judge(await round(signal, asked.length > 0));
       if (!signal.aborted) note(result, (clock.monotonic() - startedAt) / 1_000);
       for (const done of asked) done();
-      const pauseMs = pauseAfter(result);
+      const pauseMs = Math.max(pauseAfter(result), breaker.restMs());
       status = { ...status, nextRoundAt: status.paused ? 0 : clock.now() + pauseMs };
       wake = new AbortController();
-      if (requests.length === 0) await clock.sleep(pauseMs, AbortSignal.any([signal, wake.signal]));
+      if (requests.length === 0) await breaker.sleep(pauseMs, AbortSignal.any([signal, wake.signal]));
     }
   }
 
@@ -136,7 +144,8 @@ export function createAccount(deps: AccountDeps): Account {
       }
     },
     async fetchNow() {
-      if (!ended) {
+      // Under the provider's minimum nothing can be fetched: the status as it is, and when the next round comes.
+      if (!ended && breaker.restMs() === 0) {
         const { promise, resolve } = Promise.withResolvers<void>();
         requests.push(resolve);
         wake?.abort();
@@ -148,9 +157,8 @@ export function createAccount(deps: AccountDeps): Account {
   };
 }
 
-function waitsFor(kind: TroubleKind, intervalMs: number, random: () => number): Backoff {
-  const firstMs = kind === 'login' ? Math.max(firstLoginPauseMs, intervalMs) : intervalMs;
-  return createBackoff({ firstMs, maxMs: Math.max(intervalMs, maxPauseMs[kind]), random, floor: 0.75 });
+function waitsFor(kind: keyof typeof maxPauseMs, intervalMs: number, random: () => number): Backoff {
+  return createBackoff({ firstMs: intervalMs, maxMs: Math.max(intervalMs, maxPauseMs[kind]), random, floor: 0.75 });
 }
 
 function pausedProblem(id: string, memory: Memory): string {

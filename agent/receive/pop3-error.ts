@@ -7,6 +7,7 @@ export type ResponseCode = (typeof responseCodes)[number];
 export type Pop3Trouble =
   | 'not-pop3' // what answers there does not greet like a POP3 server
   | 'no-stls' // TLS is asked for and the server does not offer it
+  | 'no-login' // the server offers no login that the configuration allows
   | 'refused' // a well-formed -ERR; the session goes on
   | 'out-of-step' // the answers do not fit the questions any more: nothing of this session can be trusted
   | 'lost' // the connection broke
@@ -46,7 +47,8 @@ const maxShown = 160;
 /** A server's words for an error or a log: one short line; a password that the server repeats is taken out. */
 export function quoteReply(line: string, secrets: readonly string[]): string {
   let text = line;
-  for (const secret of secrets) {
+  // The longest first: one may be part of another.
+  for (const secret of [...secrets].sort((a, b) => b.length - a.length)) {
     if (secret === '') continue;
     // The line is latin1, the secret went out as UTF-8.
     for (const form of [secret, Buffer.from(secret).toString('latin1')]) text = text.replaceAll(form, '***');

@@ -2,9 +2,12 @@
 // Promises: passwords never leave in clear unless the configuration says `tls: none`, and never stand in an error; what
 // session.ts promises about answers.
 import type { Clock } from '#shared/clock.ts';
+import type { AuthChoice } from '../accounts/auth-choice.ts';
+import type { LoginSecret } from '../accounts/secret.ts';
 import type { Endpoint, openSocket } from '../net/socket.ts';
 import { createEntries, createLines, decodeSize, decodeUidl } from './listing.ts';
 import type { NumberedEntries } from './listing.ts';
+import { logIn, secretsOf } from './login.ts';
 import { Pop3Error } from './pop3-error.ts';
 import { checkArgument, createSession } from './session.ts';
 import type { Session } from './session.ts';
@@ -14,7 +17,10 @@ import type { Pop3Timeouts, Sink, Wire } from './wire.ts';
 export type Pop3Options = {
   readonly endpoint: Endpoint;
   readonly user: string;
-  readonly password: string;
+  /** A text is a password. */
+  readonly password: string | LoginSecret;
+  /** Default: auto. */
+  readonly auth?: AuthChoice;
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly timeouts?: Partial<Pop3Timeouts>;
@@ -33,6 +39,8 @@ export type Pop3 = {
   readonly uidl: () => Promise<NumberedEntries<string>>;
   /** The whole mail went through the sink, and the session was still in step afterwards. A sink that throws fails this mail alone. */
   readonly retr: (number: number, sink: Sink) => Promise<void>;
+  /** The first bytes of the header (optional in RFC 1939 section 7): to recognise a mail, never to deliver it. */
+  readonly top: (number: number) => Promise<Buffer>;
   readonly dele: (number: number) => Promise<void>;
   /** Resolves when the server has carried out the deletions. */
   readonly quit: () => Promise<void>;
@@ -40,27 +48,30 @@ export type Pop3 = {
   readonly close: () => void;
 };
 
+/** As much as body.ts keeps of a mail's beginning. */
+const headBytes = 256 * 1024;
+
 /** Connects, starts TLS as configured, logs in. Throws Pop3Error, and ConnectError of agent/net. */
 export async function openPop3(options: Pop3Options): Promise<Pop3> {
-  const { endpoint, signal, clock } = options;
-  checkArgument('USER', options.user);
-  checkArgument('PASS', options.password);
+  const { endpoint, signal, clock, user, password } = options;
+  const secret: LoginSecret = typeof password === 'string' ? { kind: 'password', password } : password;
+  checkArgument('USER', user);
+  checkArgument('PASS', secret.kind === 'password' ? secret.password : secret.token);
   const timeouts = { ...defaultTimeouts, ...options.timeouts };
   const seam = options.connect === undefined ? {} : { connect: options.connect };
   const wire = await openWire({ endpoint, signal, clock, timeouts, ...seam });
-  const session = createSession(wire, endpoint.host + ':' + endpoint.port, [options.password]);
+  const session = createSession(wire, endpoint.host + ':' + endpoint.port, secretsOf(user, secret));
   try {
-    await session.greeting();
+    const greeting = await session.greeting();
     let capabilities = await capa(session);
     if (endpoint.tls === 'starttls') {
       await startTls(session, wire, capabilities, endpoint);
       // What was said in clear counts no longer (RFC 2595 section 4).
       capabilities = await capa(session);
     }
-    await session.run('USER', options.user);
-    await session.run('PASS', options.password);
-    capabilities = await capa(session);
-    return createCommands(session, capabilities);
+    const auth = options.auth ?? 'auto';
+    await logIn(session, { endpoint, secure: wire.secure(), user, secret, auth, capabilities, greeting });
+    return createCommands(session, withLoginDelay(await capa(session), capabilities));
   } catch (error) {
     wire.close();
     throw error;
@@ -113,6 +124,15 @@ async function capa(session: Session): Promise<ReadonlyMap<string, string>> {
   }
 }
 
+/** A server may name its LOGIN-DELAY only before the login (RFC 2449 section 6.5). */
+function withLoginDelay(
+  after: ReadonlyMap<string, string>,
+  before: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> {
+  const delay = before.get('LOGIN-DELAY');
+  return delay === undefined || after.has('LOGIN-DELAY') ? after : new Map([...after, ['LOGIN-DELAY', delay]]);
+}
+
 function createCommands(session: Session, capabilities: ReadonlyMap<string, string>): Pop3 {
   session.pipelining = capabilities.has('PIPELINING');
   async function listing<T>(command: string, decode: (rest: string) => T | undefined): Promise<NumberedEntries<T>> {
@@ -143,6 +163,17 @@ function createCommands(session: Session, capabilities: ReadonlyMap<string, stri
         }
       });
       if (failure !== undefined) throw failure.error;
+    },
+    async top(number) {
+      const parts: Buffer[] = [];
+      let size = 0;
+      await session.run('TOP', number + ' 0', (bytes) => {
+        // Some servers give the whole mail.
+        if (size >= headBytes) return;
+        parts.push(Buffer.from(bytes));
+        size += bytes.length;
+      });
+      return Buffer.concat(parts).subarray(0, headBytes);
     },
     dele: async (number) => void (await session.run('DELE', String(number))),
     async quit() {

@@ -1,5 +1,6 @@
 // What stops an account, in one line that a person can act on: account, place, what was found, what was expected, the remedy.
 import { describe } from '#shared/failure.ts';
+import { LoginError } from '../accounts/login-error.ts';
 import { ConnectError } from '../net/socket.ts';
 import type { Endpoint } from '../net/socket.ts';
 import { Pop3Error } from './pop3-error.ts';
@@ -10,6 +11,8 @@ export type Trouble = { readonly kind: TroubleKind; readonly problem: string };
 
 export function troubleOf(error: unknown, account: string, endpoint: Endpoint): Trouble {
   const prefix = account + ' at ' + endpoint.host + ':' + endpoint.port + ': ';
+  if (error instanceof LoginError)
+    return { kind: error.refused ? 'login' : 'session', problem: prefix + error.message };
   if (!(error instanceof Pop3Error))
     return {
       kind: 'session',
@@ -25,9 +28,9 @@ export function troubleOf(error: unknown, account: string, endpoint: Endpoint): 
   return { kind: 'session', problem: prefix + stripPlace(error.message, endpoint) + remedyFor(error) };
 }
 
-/** A refusal of USER or PASS, unless the server says (or hints) that it will pass. */
+/** A refusal of a step of the login, unless the server says (or hints) that it will pass. */
 function isLoginFailure(error: Pop3Error): boolean {
-  if (error.trouble !== 'refused' || (error.step !== 'USER' && error.step !== 'PASS')) return false;
+  if (error.trouble !== 'refused' || !/^(?:USER|PASS|APOP|AUTH [A-Z0-9-]+)$/.test(error.step)) return false;
   if (error.code !== undefined) return error.code === 'AUTH' || error.code === 'SYS/PERM';
   // Servers without response codes say it in words.
   return !/\b(lock(ed)?|busy|in use|wait|try again|temporar)/i.test(error.message);
@@ -47,6 +50,7 @@ function remedyFor(error: Pop3Error): string {
     case 'out-of-step':
       return ', nothing was deleted, will be tried again';
     case 'no-stls':
+    case 'no-login':
     case 'stopped':
       return '';
   }

@@ -9,6 +9,8 @@ import type { Journal } from '#shared/journal.ts';
 import type { Log } from '#shared/log.ts';
 import type { Meter } from '#shared/meter.ts';
 import type { Database } from '#shared/sqlite.ts';
+import { passwordSource } from '../accounts/secret.ts';
+import type { SecretSource } from '../accounts/secret.ts';
 import type { AccountConfig } from '../config.ts';
 import type { Local } from '../local/local.ts';
 import type { Endpoint, openSocket } from '../net/socket.ts';
@@ -23,7 +25,10 @@ export type { AccountStatus };
 export type AccountSetup = {
   readonly config: AccountConfig;
   readonly endpoint: Endpoint;
-  readonly password: string;
+  /** A text that never changes, or where to read what the login needs. */
+  readonly password: string | SecretSource;
+  /** The provider's minimum between two logins; no setting, no wake and no command goes below it. Default 0. */
+  readonly minIntervalSeconds?: number;
   /** File and option, for the log; the id when absent. */
   readonly origin?: string;
 };
@@ -67,8 +72,15 @@ export function createReceive(options: ReceiveOptions): Receive {
     ...(options.connect === undefined ? {} : { connect: options.connect }),
   };
   const common = { local, sessions, meter, clock, random, log, reached, traceId, bodies, quarantine, ledger, ...rest };
-  const accounts = options.accounts.map(({ config, endpoint, password, origin = 'account ' + config.id }) =>
-    createAccount({ account: config, endpoint, password, origin, ...common }),
+  const accounts = options.accounts.map(({ config, endpoint, password, minIntervalSeconds = 0, origin }) =>
+    createAccount({
+      account: config,
+      endpoint,
+      secret: typeof password === 'string' ? passwordSource(() => password) : password,
+      minIntervalMs: minIntervalSeconds * 1_000,
+      origin: origin ?? 'account ' + config.id,
+      ...common,
+    }),
   );
 
   return {

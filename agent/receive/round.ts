@@ -2,6 +2,7 @@
 // Promises: DELE only for what the ledger says was handed over, and never in a session that broke; one bad mail does not
 // hold up the others; never more mails between RETR and hand-over than local sessions and a bounded read-ahead.
 import { describe } from '#shared/failure.ts';
+import type { SecretSource } from '../accounts/secret.ts';
 import type { Endpoint, openSocket } from '../net/socket.ts';
 import type { BodyStore, FetchedMail } from './body.ts';
 import { handOver } from './handover.ts';
@@ -18,7 +19,8 @@ import type { Pop3Timeouts } from './wire.ts';
 
 export type RoundDeps = HandOverDeps & {
   readonly endpoint: Endpoint;
-  readonly password: string;
+  /** Read before each login. */
+  readonly secret: SecretSource;
   readonly bodies: BodyStore;
   /** Local sessions, and so mails handed over at once. */
   readonly sessions: number;
@@ -101,7 +103,8 @@ export async function runRound(deps: RoundDeps, options: RoundOptions): Promise<
     pop3 = await openPop3({
       endpoint: deps.endpoint,
       user: deps.account.user,
-      password: deps.password,
+      password: await deps.secret.read(options.signal),
+      auth: deps.account.auth ?? 'auto',
       signal: options.signal,
       clock: deps.clock,
       ...(deps.timeouts === undefined ? {} : { timeouts: deps.timeouts }),

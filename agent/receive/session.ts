@@ -6,22 +6,31 @@ import type { Sink, Wire } from './wire.ts';
 
 export type Session = {
   pipelining: boolean;
-  readonly greeting: () => Promise<void>;
+  /** The greeting line. */
+  readonly greeting: () => Promise<string>;
   /** Sends a command when its turn has come, gives its +OK line; with a sink, the data after it too. */
   readonly run: (command: string, argument?: string, sink?: Sink) => Promise<string>;
-  /** The same, and waits until the next answer shows that the session is in step. */
+  /** AUTH (RFC 5034): `respond` gives the line that answers a challenge, the text after `+ `; `n` counts from 0. */
+  readonly authenticate: (command: string, argument: string | undefined, respond: Respond) => Promise<string>;
+  /** The same as run(), and waits until the next answer shows that the session is in step. */
   readonly runProven: (command: string, argument: string, sink: Sink) => Promise<void>;
   readonly outOfStep: (step: string, line: string, expected: string) => Pop3Error;
   readonly close: () => void;
 };
 
+export type Respond = (challenge: string, n: number) => string;
+
 type Request = {
   readonly command: string;
   readonly argument?: string | undefined;
   readonly sink?: Sink | undefined;
+  readonly respond?: Respond;
   readonly proof?: Proof;
 };
 type Proof = { readonly resolve: () => void; readonly reject: (error: unknown) => void };
+
+/** PLAIN needs one, LOGIN two, XOAUTH2 two when it is refused. */
+const maxChallenges = 3;
 
 export function createSession(wire: Wire, place: string, secrets: readonly string[]): Session {
   let tail: Promise<unknown> = Promise.resolve();
@@ -52,8 +61,14 @@ export function createSession(wire: Wire, place: string, secrets: readonly strin
   }
 
   /** One status line: +OK is returned, -ERR thrown as `refused`, anything else ends the session. */
-  async function status(step: string): Promise<string> {
-    const line = await wire.status(step);
+  async function status(step: string, respond?: Respond): Promise<string> {
+    let line = await wire.status(step);
+    if (respond !== undefined) {
+      for (let n = 0; n < maxChallenges && /^\+(?: |$)/.test(line); n += 1) {
+        wire.write(respond(line.slice(2), n));
+        line = await wire.status(step);
+      }
+    }
     const good = line === '+OK' || line.startsWith('+OK ');
     if (!good && line !== '-ERR' && !line.startsWith('-ERR ')) throw outOfStep(step, line, 'exactly +OK or -ERR');
     proof?.resolve();
@@ -73,11 +88,11 @@ export function createSession(wire: Wire, place: string, secrets: readonly strin
 
   /** Runs when all answers before have been read. */
   async function turn(request: Request, early: boolean): Promise<string> {
-    const { command, sink } = request;
+    const { command, sink, respond } = request;
     if (broken !== undefined) throw broken.error;
     try {
       if (!early) send(request);
-      const line = await status(command);
+      const line = await status(command, respond);
       if (sink !== undefined) await wire.data(command, sink);
       if (request.proof !== undefined) {
         if (sent === 1 && wire.pending() > 0) throw outOfStep(command, '(more of the mail)', 'nothing after its end');
@@ -121,7 +136,7 @@ export function createSession(wire: Wire, place: string, secrets: readonly strin
     pipelining: false,
     async greeting() {
       const line = await wire.status('greeting');
-      if (line === '+OK' || line.startsWith('+OK ')) return;
+      if (line === '+OK' || line.startsWith('+OK ')) return line;
       const found = quoteReply(line, secrets);
       const refused = line === '-ERR' || line.startsWith('-ERR ');
       throw new Pop3Error(
@@ -134,6 +149,7 @@ export function createSession(wire: Wire, place: string, secrets: readonly strin
       );
     },
     run: (command, argument, sink) => ask({ command, argument, sink }),
+    authenticate: (command, argument, respond) => ask({ command, argument, respond }),
     runProven,
     outOfStep,
     close() {

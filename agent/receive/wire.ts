@@ -30,6 +30,8 @@ export type Wire = {
   readonly write: (line: string) => void;
   /** Bytes that came without being asked for. */
   readonly pending: () => number;
+  /** What is written from now on is encrypted. */
+  readonly secure: () => boolean;
   /** TLS from here on; what was received in clear and not read yet is dropped (RFC 2595 section 4). Throws ConnectError. */
   readonly upgrade: () => Promise<void>;
   readonly close: () => void;
@@ -48,6 +50,7 @@ export async function openWire(options: {
   const place = endpoint.host + ':' + endpoint.port;
   let source = createSource(await connect(endpoint, connectDeadline), signal);
   let scanner = createScanner();
+  let secure = endpoint.tls === 'implicit'; // openSocket() has verified it
 
   async function more(step: string, waitMs: number): Promise<number> {
     const startedAt = clock.monotonic();
@@ -94,10 +97,12 @@ export async function openWire(options: {
     },
     write: (line) => source.write(line + '\r\n'),
     pending: () => scanner.pending(),
+    secure: () => secure,
     async upgrade() {
       const socket = source.detach();
       scanner = createScanner();
       source = createSource(await upgradeSocket(socket, endpoint, connectDeadline), signal);
+      secure = true;
     },
     close: () => source.close(),
   };

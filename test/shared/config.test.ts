@@ -29,8 +29,7 @@ test('parseConfig() fills in defaults', () => {
     schema: agentSchema,
   });
   const [account] = value.accounts;
-  assert.equal(account?.port, 995);
-  assert.equal(account?.tls, 'implicit');
+  assert.equal(account?.auth, 'auto');
   assert.deepEqual(account?.keep, { days: 14 });
   assert.equal(value.local?.port, 25);
 });
