@@ -22,12 +22,14 @@ const dotBytes = Uint8Array.of(dot);
 const crBytes = Uint8Array.of(cr);
 const lfBytes = Uint8Array.of(lf);
 
-/** Where the next byte stands. */
-type Place = 'line-start' | 'inside' | 'after-cr';
+/** Where the next byte stands. Numbers, and the loop's own variables: this loop sees every byte that is sent. */
+const lineStart = 0;
+const inside = 1;
+const afterCr = 2;
 
 export function createDataEncoder(options: { readonly keepBareLineEnds: boolean }): DataEncoder {
   const keep = options.keepBareLineEnds;
-  let place: Place = 'line-start';
+  let place = lineStart;
   /** Ended by a real CRLF (not by a bare LF): then the end of the mail needs none. */
   let complete = true;
   let bare = 0;
@@ -35,34 +37,42 @@ export function createDataEncoder(options: { readonly keepBareLineEnds: boolean 
   return {
     push(chunk) {
       const pieces: Uint8Array[] = [];
+      const length = chunk.length;
+      let at = 0;
       let from = 0;
-      const insert = (at: number, bytes: Uint8Array): void => {
+      let here = place;
+      let ended = complete;
+      const insert = (bytes: Uint8Array): void => {
         if (at > from) pieces.push(chunk.subarray(from, at));
         pieces.push(bytes);
         from = at;
       };
-      for (let at = 0; at < chunk.length; at += 1) {
-        const byte = chunk[at];
-        const lone = byte === lf && place !== 'after-cr';
-        if (place === 'after-cr' && byte !== lf && !keep) {
-          insert(at, lfBytes);
+      for (; at < length; at += 1) {
+        const byte = chunk[at] ?? 0;
+        // Nearly every byte: no line end, and not the first of its line.
+        if (here === inside && byte !== lf && byte !== cr) continue;
+        const lone = byte === lf && here !== afterCr;
+        if (here === afterCr && byte !== lf && !keep) {
+          insert(lfBytes);
           bare += 1;
-          place = 'line-start';
+          here = lineStart;
         }
         if (lone && !keep) {
-          insert(at, crBytes);
+          insert(crBytes);
           bare += 1;
         }
-        if (byte === dot && place === 'line-start') insert(at, dotBytes);
-        complete = byte === lf && !(lone && keep);
-        place = byte === lf ? 'line-start' : byte === cr ? 'after-cr' : 'inside';
+        if (byte === dot && here === lineStart) insert(dotBytes);
+        ended = byte === lf && !(lone && keep);
+        here = byte === lf ? lineStart : byte === cr ? afterCr : inside;
       }
-      if (from < chunk.length) pieces.push(chunk.subarray(from));
+      place = here;
+      complete = ended;
+      if (from < length) pieces.push(chunk.subarray(from));
       return pieces;
     },
     end() {
       if (complete) return Buffer.from('.\r\n');
-      if (place !== 'after-cr' || keep) return Buffer.from('\r\n.\r\n');
+      if (place !== afterCr || keep) return Buffer.from('\r\n.\r\n');
       bare += 1;
       return Buffer.from('\n.\r\n');
     },
