@@ -214,9 +214,17 @@ async function openReceive(base: Base, rooms: Rooms): Promise<void> {
       origin: loaded.place(path),
     };
   });
+  const check = config.check && {
+    config: config.check,
+    ...(config.check.rspamd?.password && {
+      password: loaded.secret(['check', 'rspamd', 'password'], config.check.rspamd.password),
+    }),
+    ...caOf(loaded, ['check', 'rspamd'], config.check.rspamd ?? {}),
+  };
   const receive = createReceive({
     accounts,
     local,
+    ...(check && { check }),
     folder: state.folder,
     sessions: config.local?.sessions ?? 1,
     ...roomBase(base, 'receive'),
@@ -257,10 +265,13 @@ async function openControl(
       dnsbl: rooms.probe?.results() ?? [],
       report: rooms.telemetry?.health() ?? null,
       local: rooms.local === undefined ? null : { problem: rooms.local.problem() ?? '' },
+      quarantine: rooms.receive?.quarantine.summary() ?? null,
+      scanners: rooms.receive?.scanners() ?? [],
     }),
     queueList: () => rooms.send?.queue.list() ?? [],
     queueShow: (id) => rooms.send?.queue.show(id),
     fetch: async (account) => (await rooms.receive?.fetchNow(account)) ?? [],
+    quarantine: () => rooms.receive?.quarantine,
   });
   const control = createControl({
     path: join(base.state.folder, 'agent.sock'),
@@ -273,7 +284,11 @@ async function openControl(
 
 /** Gauges that no room says by itself, told before each flush. */
 function sayGauges(rooms: Rooms, meter: Meter): void {
-  const { send } = rooms;
+  const { receive, send } = rooms;
+  if (receive !== undefined) {
+    const { count, bytes, oldestSeconds } = receive.quarantine.summary();
+    meter.say('quarantine', {}, { count, bytes, oldest_seconds: oldestSeconds });
+  }
   if (send === undefined) return;
   const { depth, oldestSeconds, held, unknown } = send.queue.summary();
   meter.say('queue', {}, { depth, oldest_seconds: oldestSeconds, held, unknown });

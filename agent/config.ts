@@ -7,13 +7,12 @@ import { isLoopback } from '#shared/net.ts';
 import { namePattern } from '#shared/topics.ts';
 import { loginOptions } from './accounts/options.ts';
 import { findAccountProblem } from './accounts/resolve.ts';
-import { isLocalAddress } from './local/local-address.ts';
+import { checkSchema, deliveryOptions, findCheckProblem, findDeliveryProblem } from './receive/delivery-options.ts';
 
 const closed = { additionalProperties: false } as const;
 const seconds = (standard: number, minimum = 1) =>
   Type.Integer({ minimum, maximum: 86_400, default: standard, description: 'whole seconds, ' + minimum + ' to 86400' });
 const idSchema = Type.String({ pattern: namePattern, description: 'a short name of a-z, 0-9 and -' });
-const addressSchema = Type.String({ pattern: '^[^@\\s<>]+@[^@\\s<>]+$', description: 'a mail address' });
 /** none: plain text; starttls: required, never optional; implicit: TLS from the first byte. */
 const tlsSchema = (standard: 'none' | 'starttls' | 'implicit') =>
   Type.Union([Type.Literal('none'), Type.Literal('starttls'), Type.Literal('implicit')], { default: standard });
@@ -82,10 +81,7 @@ const accountSchema = Type.Object(
     id: explain('Name of the mailbox in reports, alerts and commands.', idSchema),
     ...loginOptions,
     ...endpoint,
-    recipients: explain(
-      'Every mail of this mailbox goes to these local addresses.',
-      Type.Array(addressSchema, { minItems: 1 }),
-    ),
+    ...deliveryOptions,
     keep: explain(
       'How long a mail that was handed over stays at the provider.',
       Type.Union(
@@ -248,6 +244,10 @@ export const agentSchema = Type.Object(
     ),
     local: explain('The local mail server. Needed when there are accounts.', Type.Optional(localSchema)),
     accounts: explain('Mailboxes at the provider, fetched by POP3.', Type.Array(accountSchema, { default: [] })),
+    check: explain(
+      'Content check of fetched mails before they are handed over. Nothing is ever deleted by it.',
+      Type.Optional(checkSchema),
+    ),
     relay: explain("The provider's relay. Needed when there is submission.", Type.Optional(relaySchema)),
     submission: explain(
       'Takes mail from clients and the local mail server, and sends it by the relay.',
@@ -270,6 +270,8 @@ export type ReportConfig = Static<typeof reportSchema>;
 export function loadAgentConfig(file: string): Loaded<AgentConfig> {
   const loaded = loadConfig({ file, schema: agentSchema });
   checkLocal(loaded);
+  const check = findCheckProblem(loaded.value.check ?? {});
+  if (check !== undefined) throw loaded.refuse(['check', ...check.path], check.found, check.expected);
   checkSubmission(loaded);
   return loaded;
 }
@@ -290,14 +292,9 @@ function checkLocal(loaded: Loaded<AgentConfig>): void {
     const problem = findAccountProblem(account);
     if (problem !== undefined)
       throw loaded.refuse(['accounts', index, ...problem.path], problem.found, problem.expected);
-    for (const [n, recipient] of account.recipients.entries()) {
-      if (isLocalAddress(local, recipient)) continue;
-      const expected =
-        'an address in a domain of local.domains (' +
-        local.domains.join(', ') +
-        '), so that fetched mail never leaves the house';
-      throw loaded.refuse(['accounts', index, 'recipients', n], JSON.stringify(recipient), expected);
-    }
+    const delivery = findDeliveryProblem(local, account);
+    if (delivery !== undefined)
+      throw loaded.refuse(['accounts', index, ...delivery.path], delivery.found, delivery.expected);
   }
 }
 

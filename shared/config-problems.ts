@@ -1,5 +1,5 @@
 // What is wrong with a value, by a schema, in words a person can act on. Covers the kinds of schema that our
-// configurations use: object, array, union, literal, string, number, integer, boolean, record.
+// configurations use: object, array, union, literal, string, number, integer, boolean, null, record.
 import type { TSchema } from 'typebox';
 
 export type Path = readonly (string | number)[];
@@ -98,6 +98,8 @@ function fitsType(schema: Node, value: unknown): boolean {
       return typeof value === 'number' && Number.isFinite(value);
     case 'boolean':
       return typeof value === 'boolean';
+    case 'null':
+      return value === null;
     default:
       return true;
   }

@@ -22,7 +22,7 @@ const text = (help: string): FieldSpec & { readonly type: 'text' } => ({ type: '
 export const metrics = {
   mail_in: {
     kind: 'event',
-    help: 'A mail fetched from the provider: delivered (the local server answered 250) or quarantined (it answered 5xx)',
+    help: 'A mail fetched from the provider: delivered (the local server answered 250) or quarantined (it answered 5xx, or the content check or the loop guard put it aside)',
     tags: ['account', 'outcome'],
     fields: {
       count: number('mails', 'Always 1'),
@@ -73,6 +73,16 @@ export const metrics = {
       kept: number('mails', 'Mails handed over and kept at the provider until their time is over'),
       round_seconds: number('s', 'Duration of the last round'),
       problem: text('Why the last round failed, empty when it succeeded'),
+    },
+  },
+  quarantine: {
+    kind: 'gauge',
+    help: 'Fetched mails that were not handed over and wait for a person',
+    tags: [],
+    fields: {
+      count: number('mails', 'Mails in quarantine'),
+      bytes: number('bytes', 'Their size'),
+      oldest_seconds: number('s', 'For how long the oldest is there, 0 when empty'),
     },
   },
   relay: {

@@ -1,8 +1,10 @@
 // What a person reads: short, aligned, without colours. Takes what the agent answered, checked against the schema.
 import { Check } from 'typebox/value';
 import { agentStatusSchema, fetchedSchema, queueEntrySchema, queueListSchema } from '../control/answers.ts';
+import { droppedSchema, heldListSchema, heldMailSchema, releasedSchema } from '../control/answers.ts';
 import type { AgentStatus, QueueEntry, QueueList } from '../control/answers.ts';
 import type { CommandName } from '../control/commands.ts';
+import { renderDropped, renderHeld, renderQuarantine, renderReleased } from './render-quarantine.ts';
 import { alignColumns, clean, showDuration, showSize, showTime } from './table.ts';
 
 /** Undefined when the answer does not have the shape that this version knows. */
@@ -16,6 +18,14 @@ export function renderAnswer(command: CommandName, value: unknown, now: number):
       return Check(queueEntrySchema, value) ? renderMail(value, now) : undefined;
     case 'fetch':
       return Check(fetchedSchema, value) ? renderAccounts(value.accounts, now) : undefined;
+    case 'quarantine list':
+      return Check(heldListSchema, value) ? renderQuarantine(value, now) : undefined;
+    case 'quarantine show':
+      return Check(heldMailSchema, value) ? renderHeld(value, now) : undefined;
+    case 'quarantine release':
+      return Check(releasedSchema, value) ? renderReleased(value) : undefined;
+    case 'quarantine drop':
+      return Check(droppedSchema, value) ? renderDropped(value) : undefined;
   }
 }
 
@@ -25,6 +35,9 @@ function renderStatus(status: AgentStatus, now: number): readonly string[] {
     status.tenant + '/' + status.agent + '  version ' + status.version + ', up ' + showDuration(status.uptimeSeconds);
   const facts: (readonly [string, string])[] = [];
   if (local !== null) facts.push(['local', local.problem === '' ? 'ok' : local.problem]);
+  const { quarantine = null, scanners = [] } = status;
+  if (quarantine !== null && quarantine.count > 0) facts.push(['quarantine', showQuarantine(quarantine)]);
+  for (const { name, problem } of scanners) facts.push(['check by ' + name, problem === '' ? 'ok' : problem]);
   if (relay !== null) facts.push(['relay ' + relay.id, stateOf(relay.up, relay.problem)]);
   if (queue !== null) facts.push(['queue', showQueue(queue)]);
   if (report !== null) facts.push(['report', showReport(report)]);
@@ -52,6 +65,11 @@ function showQueue(queue: NonNullable<AgentStatus['queue']>): string {
   if (queue.held > 0) parts.push(queue.held + ' held');
   if (queue.unknown > 0) parts.push(queue.unknown + ' without a known outcome');
   return parts.join(', ');
+}
+
+function showQuarantine(quarantine: NonNullable<AgentStatus['quarantine']>): string {
+  const { bytes, oldestSeconds } = quarantine;
+  return count(quarantine.count, 'mail') + ' (' + showSize(bytes) + ', oldest ' + showDuration(oldestSeconds) + ')';
 }
 
 function showReport(report: NonNullable<AgentStatus['report']>): string {

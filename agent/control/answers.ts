@@ -53,6 +53,12 @@ export const agentStatusSchema = Type.Object({
   ),
   /** Null: no local mail server is configured. `problem` is empty when it answers. */
   local: orNull(Type.Object({ problem: Type.String() })),
+  /** Mails that wait for a person. Null: no account is configured. */
+  quarantine: Type.Optional(
+    orNull(Type.Object({ count: Type.Number(), bytes: Type.Number(), oldestSeconds: Type.Number() })),
+  ),
+  /** The content check. */
+  scanners: Type.Optional(list(Type.Object({ name: Type.String(), problem: Type.String() }))),
 });
 export type AgentStatus = Static<typeof agentStatusSchema>;
 
@@ -85,18 +91,48 @@ export type QueueList = Static<typeof queueListSchema>;
 export const fetchedSchema = Type.Object({ accounts: list(account) });
 export type Fetched = Static<typeof fetchedSchema>;
 
+/** One mail in quarantine. `at`: since when, ISO 8601. */
+const heldSchema = Type.Object({
+  id: Type.String(),
+  account: Type.String(),
+  from: Type.String(),
+  subject: Type.String(),
+  reason: Type.String(),
+  at: Type.String(),
+  sizeBytes: Type.Number(),
+  sha256: Type.String(),
+  recipients: list(Type.Object({ address: Type.String(), verdict: Type.String(), text: Type.String() })),
+});
+export type HeldMail = Static<typeof heldSchema>;
+
+/** `total` is more than there are entries when the list was cut. */
+export const heldListSchema = Type.Object({ total: Type.Number(), entries: list(heldSchema) });
+export type HeldList = Static<typeof heldListSchema>;
+
+/** `header`: the mail's own, latin1, perhaps cut; `file`: where it is on the agent's disk. */
+export const heldMailSchema = Type.Intersect([heldSchema, Type.Object({ header: Type.String(), file: Type.String() })]);
+export type ShownMail = Static<typeof heldMailSchema>;
+
+/** `recipients`: who got it now. */
+export const releasedSchema = Type.Object({ id: Type.String(), recipients: list(Type.String()) });
+export type ReleasedMail = Static<typeof releasedSchema>;
+export const droppedSchema = Type.Object({ id: Type.String() });
+export type DroppedMail = Static<typeof droppedSchema>;
+
 /** In the answer to `status` and `fetch`. */
 export const troublesSchema = Type.Object({ troubles: list(Type.String()) });
 
 /** What a person should look at, one line each; empty when all is well. Decides the exit code of `mailferry status`. */
 export function troublesOf(status: Partial<AgentStatus>): readonly string[] {
   const { accounts = [], relay = null, queue = null, dnsbl = [], report = null, local = null } = status;
+  const { scanners = [] } = status;
   const troubles: string[] = [];
   for (const { id, problem, paused } of accounts) {
     if (problem !== '') troubles.push('mailbox ' + id + ': ' + problem);
     else if (paused) troubles.push('mailbox ' + id + ': paused');
   }
   if (local !== null && local.problem !== '') troubles.push('local mail server: ' + local.problem);
+  for (const { problem } of scanners) if (problem !== '') troubles.push('content check: ' + problem);
   if (relay !== null && relay.problem !== '') troubles.push('relay ' + relay.id + ': ' + relay.problem);
   if (queue !== null && queue.held > 0) troubles.push('queue: ' + queue.held + ' held, waiting for a person');
   for (const { target, zone, state, reason } of dnsbl)

@@ -5,7 +5,17 @@ import type { Static, TObject } from 'typebox';
 import { findProblems, nearest } from '#shared/config-problems.ts';
 import { UserError } from '#shared/failure.ts';
 import { troublesOf } from './answers.ts';
-import type { AgentStatus, Fetched, QueueEntry, QueueList } from './answers.ts';
+import type {
+  AgentStatus,
+  DroppedMail,
+  Fetched,
+  HeldList,
+  HeldMail,
+  QueueEntry,
+  QueueList,
+  ReleasedMail,
+  ShownMail,
+} from './answers.ts';
 
 export type { AgentStatus, QueueEntry } from './answers.ts';
 
@@ -28,6 +38,10 @@ const closed = { additionalProperties: false } as const;
 const none = Type.Object({}, closed);
 const showArguments = Type.Object(
   { id: Type.String({ minLength: 1, maxLength: 200, description: 'the id of a mail, as `queue list` shows it' }) },
+  closed,
+);
+const heldArguments = Type.Object(
+  { id: Type.String({ minLength: 1, maxLength: 200, description: 'the id of a mail, as `quarantine list` shows it' }) },
   closed,
 );
 const fetchArguments = Type.Object(
@@ -64,6 +78,30 @@ export const commandSpecs = {
     arguments: fetchArguments,
     timeoutSeconds: 300,
   },
+  'quarantine list': {
+    help: 'Lists fetched mails that were not handed over, and why, the oldest first.',
+    readOnly: true,
+    arguments: none,
+    timeoutSeconds: 30,
+  },
+  'quarantine show': {
+    help: 'Shows one mail in quarantine with its header and the place of its file.',
+    readOnly: true,
+    arguments: heldArguments,
+    timeoutSeconds: 10,
+  },
+  'quarantine release': {
+    help: 'Hands one mail over without another check, to those who have not got it yet.',
+    readOnly: false,
+    arguments: heldArguments,
+    timeoutSeconds: 900,
+  },
+  'quarantine drop': {
+    help: "Removes one mail from quarantine; the provider's copy may be deleted when its keeping time is over.",
+    readOnly: false,
+    arguments: heldArguments,
+    timeoutSeconds: 30,
+  },
 } as const satisfies Readonly<Record<string, CommandSpec>>;
 export type CommandName = keyof typeof commandSpecs;
 
@@ -78,6 +116,16 @@ export type CommandWork = {
   readonly queueShow: (id: string) => QueueEntry | undefined;
   /** Resolves with the state of the accounts after their round. */
   readonly fetch: (account: string | undefined) => Promise<Fetched['accounts']>;
+  /** Undefined when no account is configured. An unknown id is a UserError. */
+  readonly quarantine: () => QuarantineWork | undefined;
+};
+export type QuarantineWork = {
+  readonly summary: () => { readonly count: number };
+  /** The oldest first. */
+  readonly list: () => Promise<readonly HeldMail[]>;
+  readonly show: (id: string) => Promise<ShownMail>;
+  readonly release: (id: string) => Promise<ReleasedMail>;
+  readonly drop: (id: string) => Promise<DroppedMail>;
 };
 
 export function createCommands(work: CommandWork): CommandTable {
@@ -100,11 +148,31 @@ export function createCommands(work: CommandWork): CommandTable {
     const accounts = await work.fetch(account);
     return { accounts, troubles: troublesOf({ accounts }) };
   };
+  const quarantine = (act: string): QuarantineWork => {
+    const desk = work.quarantine();
+    if (desk !== undefined) return desk;
+    throw new UserError('Cannot ' + act + ': no account is configured, expected at least one under `accounts`');
+  };
+  const listHeld = async (): Promise<HeldList> => {
+    const desk = quarantine('list the quarantine');
+    const entries = await desk.list();
+    return { total: Math.max(desk.summary().count, entries.length), entries: entries.slice(0, maxListed) };
+  };
+  const showHeld = ({ id }: Static<typeof heldArguments>) => quarantine('show a mail').show(id);
+  const release = ({ id }: Static<typeof heldArguments>) => quarantine('release a mail').release(id);
+  const drop = ({ id }: Static<typeof heldArguments>) => quarantine('drop a mail').drop(id);
   const table: Readonly<Record<CommandName, Command>> = {
     status: { ...commandSpecs.status, run: checked('status', none, status) },
     'queue list': { ...commandSpecs['queue list'], run: checked('queue list', none, list) },
     'queue show': { ...commandSpecs['queue show'], run: checked('queue show', showArguments, show) },
     fetch: { ...commandSpecs.fetch, run: checked('fetch', fetchArguments, fetch) },
+    'quarantine list': { ...commandSpecs['quarantine list'], run: checked('quarantine list', none, listHeld) },
+    'quarantine show': { ...commandSpecs['quarantine show'], run: checked('quarantine show', heldArguments, showHeld) },
+    'quarantine release': {
+      ...commandSpecs['quarantine release'],
+      run: checked('quarantine release', heldArguments, release),
+    },
+    'quarantine drop': { ...commandSpecs['quarantine drop'], run: checked('quarantine drop', heldArguments, drop) },
   };
   return new Map(Object.entries(table));
 }

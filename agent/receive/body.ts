@@ -28,7 +28,8 @@ export type BodyStore = {
   readonly collect: () => Collector;
 };
 
-const headBytes = 64 * 1024;
+/** A loop adds Received lines on top, an ordinary mail has 2 to 20 KiB of header. */
+const headBytes = 256 * 1024;
 
 export function createBodyStore(options: { readonly folder: string; readonly memoryBytes?: number }): BodyStore {
   const { folder, memoryBytes = 256 * 1024 } = options;

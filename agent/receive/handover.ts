@@ -10,9 +10,11 @@ import type { Point } from '#shared/meter.ts';
 import type { AccountConfig } from '../config.ts';
 import type { Local, LocalRecipient } from '../local/local.ts';
 import type { FetchedMail } from './body.ts';
-import { readHeader, receivedAt } from './header.ts';
+import type { Check } from './check.ts';
+import { readHeader, readable, receivedAt } from './header.ts';
 import type { HeaderLine } from './header.ts';
 import type { Entry, Fetched, Ledger } from './ledger.ts';
+import { loopOf } from './loop.ts';
 import type { Quarantine } from './quarantine.ts';
 import { envelopeOf } from './recipients.ts';
 
@@ -21,6 +23,7 @@ export type HandOverDeps = {
   readonly ledger: Ledger;
   readonly local: Local;
   readonly quarantine: Quarantine;
+  readonly check: Check;
   readonly clock: Clock;
   readonly log: Log;
   readonly reached: Reached;
@@ -38,7 +41,10 @@ export type HandOver = {
   readonly owe: (id: number, record: () => void) => void;
 };
 export type Outcome = {
-  /** known: it turned out to be a mail that was dealt with before. */
+  /**
+   * quarantined: the local server refused it. known: nothing was said to the local server, since the mail was dealt with
+   * before, or was put aside by the content check or the loop guard.
+   */
   readonly kind: 'handed-over' | 'quarantined' | 'later' | 'known';
   /** The local server's words, when it did not take the mail. */
   readonly text: string;
@@ -51,10 +57,10 @@ export async function handOver(deps: HandOverDeps, job: HandOver): Promise<Outco
   const entry = job.entry.recheck ? ledger.identify(account.id, job.entry, mail.sha256, today) : job.entry;
   if (entry.state !== 'seen') return { kind: 'known', text: '', entry };
   const header = readHeader(mail.head);
-  const { from, recipients } = envelopeOf(header, account.recipients);
+  const { from, recipients } = envelopeOf(header, account);
   const before = ledger.recipients(entry.id).filter(({ verdict }) => verdict !== 'later');
   const missing = recipients.filter((address) => !before.some((known) => known.address === address));
-  const now = missing.length === 0 ? [] : await deliver(deps, job, from, missing);
+  const { now, aside } = await hand(deps, job, { header, from, missing });
   // From here to the record nothing is awaited.
   const fetched = { sha256: mail.sha256, sizeBytes: mail.body.sizeBytes, listedBytes };
   const all = [...before, ...now];
@@ -65,8 +71,10 @@ export async function handOver(deps: HandOverDeps, job: HandOver): Promise<Outco
   }
   const refused = all.filter(({ verdict }) => verdict === 'refused');
   if (refused.length > 0) {
-    await keepRefused(deps, job, { entry, fetched, now, all, from, header });
-    return { kind: 'quarantined', text: refused[0]?.text ?? '', entry: settled(entry, 'quarantined', job) };
+    const reason = aside ?? refused[0]?.text ?? '';
+    await keepRefused(deps, job, { entry, fetched, now, all, from, header, reason });
+    const kind = aside === undefined ? 'quarantined' : 'known';
+    return { kind, text: reason, entry: settled(entry, 'quarantined', job) };
   }
   const point = pointOf(deps, job, header, 'delivered');
   record(job, entry.id, () => ledger.settle(entry.id, 'handed-over', { fetched, recipients: now, today, point }));
@@ -84,15 +92,35 @@ function record(job: HandOver, id: number, write: () => void): void {
   }
 }
 
+/** What each recipient's server said, or what we say instead; `aside`: why the local server was not asked. */
+type Handed = { readonly now: readonly LocalRecipient[]; readonly aside?: string };
+
+async function hand(
+  deps: HandOverDeps,
+  job: HandOver,
+  mail: { readonly header: readonly HeaderLine[]; readonly from: string; readonly missing: readonly string[] },
+): Promise<Handed> {
+  const { from, missing } = mail;
+  if (missing.length === 0) return { now: [] };
+  const forAll = (verdict: 'later' | 'refused', text: string): readonly LocalRecipient[] =>
+    missing.map((address) => ({ address, verdict, text }));
+  const loop = loopOf(mail.header, deps.traceId);
+  if (loop !== undefined) return { now: forAll('refused', loop), aside: loop };
+  const found = await deps.check.check({ body: job.mail.body, from, recipients: missing, signal: job.signal });
+  if (found.kind === 'wait') return { now: forAll('later', found.text) };
+  if (found.kind === 'quarantine') return { now: forAll('refused', found.reason), aside: found.reason };
+  return { now: await deliver(deps, job, { from, recipients: missing, lines: found.head }) };
+}
+
 async function deliver(
   deps: HandOverDeps,
   job: HandOver,
-  from: string,
-  recipients: readonly string[],
+  envelope: { readonly from: string; readonly recipients: readonly string[]; readonly lines: string },
 ): Promise<readonly LocalRecipient[]> {
   const { local, log, reached, account } = deps;
+  const { from, recipients } = envelope;
   // Safety rule 5: a mail that comes back to our own listener is known by this line.
-  const head = Buffer.from('X-Mailferry-Trace: in ' + deps.traceId + '\r\n');
+  const head = Buffer.from('X-Mailferry-Trace: in ' + deps.traceId + '\r\n' + envelope.lines);
   reached('receive.before-handover');
   try {
     const result = await local.deliver({ from, recipients, head, body: job.mail.body, signal: job.signal });
@@ -117,17 +145,20 @@ async function keepRefused(
     readonly all: readonly LocalRecipient[];
     readonly from: string;
     readonly header: readonly HeaderLine[];
+    readonly reason: string;
   },
 ): Promise<void> {
   const { account, ledger, quarantine, clock, log } = deps;
-  const { entry, fetched, now, all, from, header } = facts;
+  const { entry, fetched, now, all, from, header, reason } = facts;
   // First what some recipients may have got already; the file takes longer.
   record(job, entry.id, () => ledger.noteVerdicts(entry.id, fetched, now));
-  const name = account.id + '-' + entry.id;
-  await quarantine.keep(name, job.mail, {
+  const id = await quarantine.keep(job.mail, {
     account: account.id,
+    mail: entry.id,
     uidl: entry.uidl,
     from,
+    subject: readable(header.find(({ name }) => name === 'subject')?.value ?? ''),
+    reason,
     recipients: all,
     at: new Date(clock.now()).toISOString(),
   });
@@ -137,10 +168,7 @@ async function keepRefused(
     today: job.today,
     point: pointOf(deps, job, header, 'quarantined'),
   });
-  log.warn(
-    { account: account.id, file: name + '.eml', replies: all.map(({ text }) => text) },
-    'mail refused by the local server, kept in quarantine',
-  );
+  log.warn({ account: account.id, id, reason }, 'mail kept in quarantine');
 }
 
 function settled(entry: Entry, state: 'handed-over' | 'quarantined', job: HandOver): Entry {

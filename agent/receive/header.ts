@@ -5,7 +5,7 @@ export type HeaderLine = { readonly name: string; readonly value: string };
 /** Header lines from the top, names in lower case, values unfolded; ends at the first line that is none (RFC 5322 section 2.2). */
 export function readHeader(head: Buffer): readonly HeaderLine[] {
   const lines: { name: string; value: string }[] = [];
-  for (const raw of head.toString('latin1').split('\n')) {
+  for (const raw of head.toString('latin1', 0, headerEnd(head)).split('\n')) {
     const line = raw.replace(/\r$/, '');
     const last = lines.at(-1);
     if (/^[ \t]/.test(line) && last !== undefined) {
@@ -17,6 +17,12 @@ export function readHeader(head: Buffer): readonly HeaderLine[] {
     lines.push({ name: (found[1] ?? '').toLowerCase(), value: found[2] ?? '' });
   }
   return lines;
+}
+
+/** Where the first empty line begins: the body, mostly the larger part, need not become a text. */
+export function headerEnd(head: Buffer): number {
+  const ends = [head.indexOf('\n\r\n'), head.indexOf('\n\n')].filter((at) => at >= 0);
+  return ends.length === 0 ? head.length : Math.min(...ends) + 1;
 }
 
 /**
@@ -31,4 +37,26 @@ export function receivedAt(header: readonly HeaderLine[]): number | undefined {
   if (!form.test(date)) return undefined;
   const at = Date.parse(date);
   return Number.isNaN(at) ? undefined : at;
+}
+
+/** A header's value for people: encoded words decoded (RFC 2047), what cannot be decoded as it stands, at most 200 characters. */
+export function readable(value: string): string {
+  const joined = value.slice(0, 2_000).replaceAll(/(\?=)\s+(?==\?)/g, '$1');
+  const text = joined.replaceAll(/=\?([\w-]{1,40})(?:\*[\w-]*)?\?([bq])\?([^?\s]*)\?=/gi, decodeWord);
+  return text.replaceAll(/\s+/g, ' ').trim().slice(0, 200);
+}
+
+function decodeWord(word: string, charset: string, form: string, text: string): string {
+  const quoted = (): Buffer =>
+    Buffer.from(
+      text
+        .replaceAll('_', ' ')
+        .replaceAll(/=([\da-f]{2})/gi, (_, hex: string) => String.fromCharCode(parseInt(hex, 16))),
+      'latin1',
+    );
+  try {
+    return new TextDecoder(charset).decode(form.toLowerCase() === 'b' ? Buffer.from(text, 'base64') : quoted());
+  } catch {
+    return word; // a charset that nobody knows
+  }
 }

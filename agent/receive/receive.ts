@@ -17,8 +17,13 @@ import type { Endpoint, openSocket } from '../net/socket.ts';
 import { createAccount } from './account.ts';
 import type { AccountStatus } from './account.ts';
 import { createBodyStore } from './body.ts';
+import type { ScannerState } from './check.ts';
 import { createLedger } from './ledger.ts';
 import { createQuarantine } from './quarantine.ts';
+import { createQuarantineDesk } from './quarantine-desk.ts';
+import type { QuarantineDesk } from './quarantine-desk.ts';
+import { openCheck } from './scanners.ts';
+import type { CheckSetup } from './scanners.ts';
 import type { Pop3Timeouts } from './wire.ts';
 
 export type { AccountStatus };
@@ -49,6 +54,8 @@ export type ReceiveOptions = {
   readonly traceId: string;
   /** Holds incoming/ (temporary) and quarantine/. */
   readonly folder: string;
+  /** Content check; none when absent. */
+  readonly check?: CheckSetup;
   readonly timeouts?: Partial<Pop3Timeouts>;
   /** Sockets of another kind, for tests. */
   readonly connect?: typeof openSocket;
@@ -59,6 +66,9 @@ export type Receive = {
   /** A round now, of one account or of all, ending pauses; resolves when they are over. Throws UserError for an unknown account. */
   readonly fetchNow: (accountId?: string) => Promise<readonly AccountStatus[]>;
   readonly status: () => readonly AccountStatus[];
+  readonly quarantine: Omit<QuarantineDesk, 'prepare'>;
+  /** The scanners of the content check. */
+  readonly scanners: () => readonly ScannerState[];
 };
 
 export function createReceive(options: ReceiveOptions): Receive {
@@ -66,12 +76,32 @@ export function createReceive(options: ReceiveOptions): Receive {
   const bodies = createBodyStore({ folder: join(folder, 'incoming') });
   const quarantine = createQuarantine({ folder: join(folder, 'quarantine') });
   const ledger = createLedger({ db: options.db, journal: options.journal });
-  const { local, sessions, meter, clock, random, reached, traceId, timeouts } = options;
+  const { sessions, meter, clock, random, reached, traceId, timeouts } = options;
+  const check = openCheck(options.check, log);
+  // A scanner that must be asked is a part of the way to the local server: when it is away, so is the local server.
+  const local: Local = { ...options.local, problem: () => options.local.problem() ?? check.problem() };
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const desk = createQuarantineDesk({ quarantine, db: options.db, ledger, local, clock, log, traceId, signal });
   const rest = {
     ...(timeouts === undefined ? {} : { timeouts }),
     ...(options.connect === undefined ? {} : { connect: options.connect }),
   };
-  const common = { local, sessions, meter, clock, random, log, reached, traceId, bodies, quarantine, ledger, ...rest };
+  const common = {
+    local,
+    sessions,
+    meter,
+    clock,
+    random,
+    log,
+    reached,
+    traceId,
+    bodies,
+    quarantine,
+    check,
+    ledger,
+    ...rest,
+  };
   const accounts = options.accounts.map(({ config, endpoint, password, minIntervalSeconds = 0, origin }) =>
     createAccount({
       account: config,
@@ -85,7 +115,12 @@ export function createReceive(options: ReceiveOptions): Receive {
 
   return {
     async run(signal) {
-      for (const [name, part] of Object.entries({ incoming: bodies, quarantine })) {
+      signal.addEventListener('abort', () => stopping.abort(), { once: true });
+      for (const [name, part] of Object.entries({
+        incoming: bodies,
+        quarantine,
+        'quarantine of a former life': desk,
+      })) {
         await part.prepare().catch((error: unknown) => {
           // Mails that need the folder will wait; the others still come in.
           log.error({ folder: name, error: describe(error) }, 'folder cannot be prepared');
@@ -102,5 +137,7 @@ export function createReceive(options: ReceiveOptions): Receive {
       return Promise.all(asked.map((account) => account.fetchNow()));
     },
     status: () => accounts.map((account) => account.status()),
+    quarantine: desk,
+    scanners: check.states,
   };
 }

@@ -40,5 +40,6 @@ test('docs/commands.md names the limit of a request', () => {
 
 test('only what is marked so changes something', () => {
   const changing = specs.filter(([, spec]) => !spec.readOnly).map(([name]) => name);
-  assert.deepEqual(changing, ['fetch']);
+  for (const name of ['fetch', 'quarantine release', 'quarantine drop']) assert.ok(changing.includes(name), name);
+  for (const name of changing) assert.doesNotMatch(name, /list|show|status/);
 });

@@ -9,6 +9,8 @@ import { createCertificate } from './certificate.ts';
 import type { Certificate } from './certificate.ts';
 import { startChild } from './child.ts';
 import type { Child, ChildOptions } from './child.ts';
+import { createClamd } from './clamd.ts';
+import type { Clamd } from './clamd.ts';
 import { launchChromium } from './chromium.ts';
 import { createDovecot } from './dovecot.ts';
 import type { Dovecot } from './dovecot.ts';
@@ -23,6 +25,8 @@ import { startProxy } from './proxy.ts';
 import type { Proxy } from './proxy.ts';
 import { createRbldnsd } from './rbldnsd.ts';
 import type { Rbldnsd, RbldnsdOptions } from './rbldnsd.ts';
+import { createRspamd } from './rspamd.ts';
+import type { Rspamd } from './rspamd.ts';
 import { startScriptedBotApi } from './scripted-bot-api.ts';
 import type { ScriptedBotApi, ScriptedBotApiOptions } from './scripted-bot-api.ts';
 import { startScriptedDns } from './scripted-dns.ts';
@@ -51,6 +55,8 @@ export type Lab = {
   readonly mosquitto: (options?: { readonly users?: Users; readonly extra?: string }) => Promise<Mosquitto>;
   readonly influxdb: () => Promise<Influxdb>;
   readonly rbldnsd: (options: RbldnsdOptions) => Promise<Rbldnsd>;
+  readonly rspamd: () => Promise<Rspamd>;
+  readonly clamd: (options?: { readonly maxStreamBytes?: number }) => Promise<Clamd>;
   readonly chromium: () => Promise<Browser>;
   readonly proxy: (options: { readonly to: { readonly host: string; readonly port: number } }) => Promise<Proxy>;
   readonly scriptedPop3: (options: ScriptedPop3Options) => Promise<ScriptedPop3>;
@@ -136,6 +142,8 @@ export function createLab(owner: Owner): Lab {
       started(await createMosquitto({ ...options, folder: await folder('mosquitto'), freePort })),
     influxdb: async () => started(await createInfluxdb({ folder: await folder('influxdb'), freePort })),
     rbldnsd: async (options) => started(await createRbldnsd({ ...options, folder: await folder('rbldnsd'), freePort })),
+    rspamd: async () => started(await createRspamd({ folder: await folder('rspamd'), freePort })),
+    clamd: async (options = {}) => started(await createClamd({ ...options, folder: await folder('clamd'), freePort })),
     chromium: async () => closing(await launchChromium()),
     proxy: async (options) => closing(await startProxy(options)),
     scriptedPop3: async (options) => closing(await startScriptedPop3(options)),

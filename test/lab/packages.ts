@@ -5,6 +5,7 @@ import { runningProcesses } from './process-table.ts';
 
 export const neededPackages = [
   'chromium',
+  'clamav-daemon',
   'dovecot-core',
   'dovecot-imapd',
   'dovecot-lmtpd',
@@ -14,16 +15,20 @@ export const neededPackages = [
   'openssl',
   'postfix',
   'rbldnsd',
+  'rspamd',
   'strace',
 ] as const;
 
 /** Name of the service by the name of its process. */
 const services: Readonly<Record<string, string>> = {
+  clamd: 'clamav-daemon',
   dovecot: 'dovecot',
+  freshclam: 'clamav-freshclam',
   influxd: 'influxdb',
   master: 'postfix',
   mosquitto: 'mosquitto',
   rbldnsd: 'rbldnsd',
+  rspamd: 'rspamd',
 };
 
 /** Asked while an installation runs whether a service may start (policy-rc.d(8)); 101: it may not. */

@@ -43,7 +43,7 @@ const wrong: readonly (readonly [what: string, text: string, message: string])[]
   [
     'an option that resembles none',
     minimal + 'zzzzzzz: 1\n',
-    'agent.yaml:4: option zzzzzzz: found an unknown option, expected one of tenant, agent, state, logLevel, local, accounts, relay, submission, probe, report',
+    'agent.yaml:4: option zzzzzzz: found an unknown option, expected one of tenant, agent, state, logLevel, local, accounts, check, relay, submission, probe, report',
   ],
   [
     'a port out of range, deep inside',

@@ -12,7 +12,7 @@ import { runCli } from '../../../agent/cli/program.ts';
 import { createCommands } from '../../../agent/control/commands.ts';
 import type { CommandWork } from '../../../agent/control/commands.ts';
 import { createControl } from '../../../agent/control/control.ts';
-import { sampleMail, sampleStatus } from '../control/sample.ts';
+import { sampleMail, sampleQuarantine, sampleStatus } from '../control/sample.ts';
 
 type Ran = { readonly code: number; readonly out: string; readonly error: string };
 
@@ -41,6 +41,7 @@ async function startSite(t: TestContext, work?: Partial<CommandWork>): Promise<(
       queueList: () => [sampleMail],
       queueShow: (id) => (id === sampleMail.id ? sampleMail : undefined),
       fetch: async (account) => sampleStatus.accounts.filter((one) => account === undefined || one.id === account),
+      quarantine: () => sampleQuarantine,
       ...work,
     });
     const log = pino({ level: 'silent' });

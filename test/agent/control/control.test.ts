@@ -37,6 +37,7 @@ async function startControl(
     queueList: () => [],
     queueShow: () => undefined,
     fetch: async () => sampleStatus.accounts,
+    quarantine: () => undefined,
     ...work,
   });
   const control = createControl({ path, commands, log, ...options });

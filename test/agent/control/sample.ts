@@ -1,5 +1,6 @@
 // A healthy agent as `status` tells it, for the tests of control and of the command line.
-import type { AgentStatus, QueueEntry } from '../../../agent/control/commands.ts';
+import type { HeldMail } from '../../../agent/control/answers.ts';
+import type { AgentStatus, QuarantineWork, QueueEntry } from '../../../agent/control/commands.ts';
 
 export const sampleStatus: AgentStatus = {
   tenant: 'acme',
@@ -57,4 +58,28 @@ export const sampleMail: QueueEntry = {
     { address: 'a@example.net', state: 'queued', attempts: 1, lastReply: '450 later' },
     { address: 'b@example.net', state: 'held', attempts: 9, lastReply: '' },
   ],
+};
+
+export const sampleHeld: HeldMail = {
+  id: 'info-12',
+  account: 'info',
+  from: 'stranger@example.net',
+  subject: 'An offer',
+  reason: 'rspamd says reject, score 20.00 of 15.00: GTUBE',
+  at: '1970-01-01T00:16:40.000Z',
+  sizeBytes: 2_048,
+  sha256: 'ab'.repeat(32),
+  recipients: [{ address: 'info@example.org', verdict: 'refused', text: 'rspamd says reject' }],
+};
+
+export const sampleQuarantine: QuarantineWork = {
+  summary: () => ({ count: 1 }),
+  list: async () => [sampleHeld],
+  show: async () => ({
+    ...sampleHeld,
+    header: 'Subject: An offer\r\nX: \u001b[2J\r\n',
+    file: '/state/quarantine/info-12.eml',
+  }),
+  release: async (id) => ({ id, recipients: ['info@example.org'] }),
+  drop: async (id) => ({ id }),
 };

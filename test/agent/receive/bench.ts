@@ -16,7 +16,8 @@ import { createLocal } from '../../../agent/local/local.ts';
 import type { Endpoint } from '../../../agent/net/socket.ts';
 import { ledgerSchema } from '../../../agent/receive/ledger.ts';
 import { createReceive } from '../../../agent/receive/receive.ts';
-import type { AccountStatus } from '../../../agent/receive/receive.ts';
+import type { AccountStatus, Receive } from '../../../agent/receive/receive.ts';
+import type { CheckSetup } from '../../../agent/receive/scanners.ts';
 import type { Pop3Timeouts } from '../../../agent/receive/wire.ts';
 import type { Lab } from '../../lab/lab.ts';
 
@@ -33,6 +34,8 @@ export type Bench = {
   readonly gauges: readonly Point[];
   /** The wall clock, in days from now. */
   readonly passDays: (days: number) => void;
+  readonly quarantine: Receive['quarantine'];
+  readonly scanners: Receive['scanners'];
   readonly stop: () => Promise<void>;
 };
 
@@ -48,6 +51,7 @@ export async function createBench(
     readonly name?: string;
     readonly reached?: (checkpoint: Checkpoint, db: Database) => void;
     readonly timeouts?: Partial<Pop3Timeouts>;
+    readonly check?: CheckSetup;
   },
 ): Promise<Bench> {
   const folder = join(lab.dir, options.name ?? 'agent');
@@ -83,6 +87,7 @@ export async function createBench(
     reached: (checkpoint) => reached(checkpoint, db),
     traceId: 'abc123',
     folder,
+    ...(options.check && { check: options.check }),
     timeouts: { connectMs: 5_000, replyMs: 5_000, progressMs: 5_000, ...options.timeouts },
   });
   const controller = new AbortController();
@@ -107,6 +112,8 @@ export async function createBench(
     mailIn: () => journal.read(0, 10_000).points.filter(({ name }) => name === 'mail_in'),
     gauges,
     passDays: (days) => void (offsetMs += days * 86_400_000),
+    quarantine: receive.quarantine,
+    scanners: receive.scanners,
     stop,
   };
 }

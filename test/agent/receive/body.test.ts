@@ -75,12 +75,15 @@ test('quarantine keeps the mail byte for byte and says why beside it', async (t)
   const note = {
     account: 'info',
     uidl: 'a\0b',
+    mail: 1,
     from: '',
+    subject: 'x',
+    reason: '550 5.7.1 no',
     recipients: [{ address: 'info@example.org', verdict: 'refused', text: '550 5.7.1 no' }],
     at: '2026-11-25T00:00:00.000Z',
   };
-  await quarantine.keep('info-1', mail, note);
-  await quarantine.keep('info-1', mail, note);
+  await quarantine.keep(mail, note);
+  await quarantine.keep(mail, note);
   assert.deepEqual(readdirSync(folder).sort(), ['info-1.eml', 'info-1.json']);
   assert.deepEqual(readFileSync(join(folder, 'info-1.eml')), bytes);
   assert.equal(statSync(join(folder, 'info-1.eml')).mode & 0o777, 0o600);

@@ -53,11 +53,11 @@ test('the sender is the topmost Return-Path when it is a plain address, else nob
     ['Return-Path: <a@-example.net>\r\n', ''],
     ['\r\nReturn-Path: <a@example.net>\r\n', ''],
   ];
-  for (const [text, expected] of table) assert.equal(envelopeOf(header(text), []).from, expected, text);
+  for (const [text, expected] of table) assert.equal(envelopeOf(header(text), { recipients: [] }).from, expected, text);
 });
 
 test('recipients are the configured ones, each once', () => {
-  assert.deepEqual(envelopeOf([], ['a@example.org', 'b@example.org', 'a@example.org']).recipients, [
+  assert.deepEqual(envelopeOf([], { recipients: ['a@example.org', 'b@example.org', 'a@example.org'] }).recipients, [
     'a@example.org',
     'b@example.org',
   ]);
