@@ -30,7 +30,7 @@ const rooms: Readonly<Record<string, Room>> = {
   'agent/probe': { may: ['agent/net'], ...agentConfig },
   'agent/telemetry': { may: [], ...agentConfig },
   'agent/control': { may: [], ...agentConfig },
-  'agent/cli': { may: ['agent/control', 'agent/config.ts'] },
+  'agent/cli': { may: ['agent/control', 'agent/accounts', 'agent/config.ts'] },
   collector: { may: collectorRooms.map((room) => 'collector/' + room) },
   'collector/broker': { may: ['collector/ingest'], ...collectorConfig },
   'collector/ingest': { may: ['collector/store', 'collector/fleet'], ...collectorConfig },

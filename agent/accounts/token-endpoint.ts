@@ -170,7 +170,9 @@ function loginErrorOf(error: unknown, act: string, url: string): LoginError {
       refused: true,
     });
   if (error instanceof LoginError) return error;
-  return new LoginError(about + shorten(describe(error)) + ', expected tokens; will be tried again', {
+  const { cause } = error instanceof Error ? error : { cause: undefined };
+  const state = cause instanceof Response ? 'it answered HTTP ' + cause.status : shorten(describe(error));
+  return new LoginError(about + state + ', expected tokens; will be tried again', {
     refused: false,
   });
 }

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { Check } from 'typebox/value';
+import type { Clock } from '#shared/clock.ts';
 import { UserError } from '#shared/failure.ts';
 import { troublesSchema } from '../control/answers.ts';
 import { commandSpecs } from '../control/commands.ts';
@@ -21,6 +22,8 @@ export type Terminal = {
   readonly folder: string;
   /** Wall clock, milliseconds since 1970. */
   readonly now: () => number;
+  /** Waits of `login`; the system's when absent. */
+  readonly clock?: Clock;
 };
 type Where = { readonly config?: string; readonly socket?: string };
 
@@ -33,6 +36,7 @@ export async function runCli(args: readonly string[], terminal: Terminal): Promi
   const program = buildProgram(terminal, async (command, given, json, where) => {
     code = await runCommand(command, given, json, where, terminal);
   });
+  addLogin(program, terminal);
   try {
     await program.parseAsync([...args], { from: 'user' });
     return code;
@@ -72,6 +76,24 @@ function buildProgram(terminal: Terminal, run: Run): Command {
     });
   }
   return program;
+}
+
+/** The one command that asks no agent. */
+function addLogin(program: Command, terminal: Terminal): void {
+  const command = prepare(new Command('login'), terminal)
+    .description('Logs an account with oauth in: shows a page and a code, and writes the refresh token.')
+    .argument('<account>', 'the id of the account');
+  command.action(async () => {
+    const { config } = program.opts<Where>();
+    const { logInAccount } = await import('./login.ts');
+    await logInAccount({
+      configFile: resolve(terminal.folder, config ?? defaultConfig),
+      account: command.args[0] ?? '',
+      out: terminal.out,
+      ...(terminal.clock === undefined ? {} : { clock: terminal.clock }),
+    });
+  });
+  program.addCommand(command);
 }
 
 function groupOf(program: Command, groups: Map<string, Command>, word: string, terminal: Terminal): Command {

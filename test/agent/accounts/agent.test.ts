@@ -1,0 +1,103 @@
+// The whole agent with a clock that jumps over its pauses: how often it logs in, and what it says.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { pino } from 'pino';
+import type { Clock } from '#shared/clock.ts';
+import { createAgent } from '../../../agent/agent.ts';
+import { loadAgentConfig } from '../../../agent/config.ts';
+import { createLab } from '../../lab/lab.ts';
+import { waitFor } from '../../lab/wait.ts';
+
+type Site = {
+  /** Seconds of the agent's clock at each login. */
+  readonly logins: readonly number[];
+  readonly log: readonly string[];
+  readonly setPassword: (text: string) => void;
+  readonly seconds: () => number;
+};
+
+async function startSite(
+  t: TestContext,
+  options: { readonly password: string; readonly account?: string },
+): Promise<Site> {
+  const lab = createLab(t);
+  const logins: number[] = [];
+  const log: string[] = [];
+  let offset = 0;
+  const monotonic = (): number => performance.now() + offset;
+  const clock: Clock = {
+    now: () => Date.now() + offset,
+    monotonic,
+    async sleep(ms, signal) {
+      // Time for whoever waits for the agent to stop it or to change something.
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      if (signal?.aborted !== true) offset += ms;
+    },
+  };
+  const pop3 = await lab.scriptedPop3({
+    password: 'right',
+    script({ verb }) {
+      if (verb === 'PASS') logins.push(monotonic() / 1_000);
+      return undefined;
+    },
+  });
+  const smtp = await lab.scriptedSmtp({});
+  const passwordFile = join(lab.dir, 'password');
+  const setPassword = (text: string): void => writeFileSync(passwordFile, text + '\n');
+  setPassword(options.password);
+  const configFile = join(lab.dir, 'agent.yaml');
+  writeFileSync(
+    configFile,
+    'tenant: acme\nagent: nas-1\nstate: state\nlocal: {domains: [example.org], port: ' +
+      smtp.port +
+      '}\naccounts:\n' +
+      '  - id: info\n    host: 127.0.0.1\n    port: ' +
+      pop3.port +
+      '\n    tls: none\n    user: info@example.org\n' +
+      '    password: {file: password}\n    recipients: [info@example.org]\n' +
+      (options.account ?? ''),
+  );
+  const agent = createAgent({
+    loaded: loadAgentConfig(configFile),
+    log: pino({ level: 'info' }, { write: (line: string) => void log.push(line) }),
+    version: '0.0.0',
+    clock,
+    random: () => 0,
+  });
+  t.after(agent.stop);
+  await agent.start();
+  return { logins, log, setPassword, seconds: () => monotonic() / 1_000 };
+}
+
+test('a wrong password is tried three times within minutes, then hourly; a new one in the file is taken within seconds', async (t) => {
+  const { logins, log, setPassword, seconds } = await startSite(t, { password: 'wrong' });
+  await waitFor('the fourth login', () => logins.length >= 4);
+  const pauses = logins.slice(1).map((at, index) => at - (logins[index] ?? 0));
+  assert.ok((pauses[0] ?? 0) >= 45 && (pauses[1] ?? 0) >= 90, String(pauses));
+  assert.ok((pauses[2] ?? 0) >= 3_600, String(pauses));
+  assert.ok(log.some((line) => line.includes('the login was refused 3 times in a row, so it is tried once an hour')));
+  assert.ok(log.every((line) => !/wrong(?! user or password)/.test(line)));
+  const before = logins.length;
+  setPassword('right');
+  const changedAt = seconds();
+  await waitFor('a login that is accepted', () => log.some((line) => line.includes('account is well')));
+  assert.ok((logins[before] ?? 0) - changedAt < 10, logins[before] + ' after ' + changedAt);
+});
+
+test("the preset's minimum interval wins, and the log tells it once", async (t) => {
+  const { logins, log } = await startSite(t, {
+    password: 'right',
+    account: '    preset: web-de\n    intervalSeconds: 15\n',
+  });
+  await waitFor('the fourth login', () => logins.length >= 4);
+  for (const [index, at] of logins.entries())
+    assert.ok(index === 0 || at - (logins[index - 1] ?? 0) >= 899, String(logins)); // a login comes a moment after its round begins
+  const told = log.filter((line) =>
+    line.includes('option accounts[0].intervalSeconds: the provider allows no shorter interval'),
+  );
+  assert.equal(told.length, 1);
+  assert.match(told[0] ?? '', /"intervalSeconds":900/);
+});
