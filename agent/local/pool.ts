@@ -38,7 +38,9 @@ export function createPool<S extends Pooled>(options: { readonly size: number; r
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const onAbort = (): void => {
-      waiting.splice(waiting.indexOf(resolve), 1);
+      const at = waiting.indexOf(resolve);
+      if (at < 0) return; // its turn has come in the same breath: the place is its own, and is given back as ever
+      waiting.splice(at, 1);
       reject(signal.reason);
     };
     waiting.push(resolve);

@@ -102,6 +102,26 @@ test('who stops waiting loses the place in the row, and nobody behind is forgott
   await pool.close();
 });
 
+test('a caller whose turn has come and who stops in the same breath takes nobody else out of the row', async () => {
+  const { open } = sessions();
+  const pool = createPool<Fake>({ size: 1, idleMs: 10_000 });
+  const stop = new AbortController();
+  const first = pool.withSession({ fresh: false, open, signal }, async ({ session }) => {
+    // The pool asks this just before it gives the place to the next caller, whose promise is told only after this job.
+    session.usable = () => {
+      queueMicrotask(() => stop.abort());
+      return true;
+    };
+  });
+  const second = pool.withSession({ fresh: true, open, signal: stop.signal }, () => Promise.resolve('second'));
+  const third = pool.withSession({ fresh: true, open, signal }, () => Promise.resolve('third'));
+  await first;
+  assert.equal(await second, 'second');
+  const late = new Promise((resolve) => setTimeout(() => resolve('forgotten'), 2_000).unref());
+  assert.equal(await Promise.race([third, late]), 'third');
+  await pool.close();
+});
+
 test('a session that rested too long is said goodbye', async () => {
   const { made, open } = sessions();
   const pool = createPool<Fake>({ size: 1, idleMs: 10 });
