@@ -1,6 +1,7 @@
 // Carries the bytes of one mail over the channel: as a stream, in blocks, at the pace the server reads. The last block
 // carries the end of the mail and is held back until `beforeDot` is done.
 import { Readable } from 'node:stream';
+import { ChannelError } from './channel.ts';
 import type { Channel } from './channel.ts';
 import { createChunkEncoder, createDataEncoder } from './data.ts';
 import type { DataEncoder } from './data.ts';
@@ -17,24 +18,38 @@ export type Transfer = {
   readonly bareLineEnds: number;
 };
 
+type Ending = { readonly bodyCommand: 'DATA' | 'BDAT'; readonly finalAnswers: number };
+
 /**
  * `finalAnswers`: replies that the end of the mail asks for; they are left to the caller to read. With `BDAT` (RFC 3030)
  * bytes are counted instead of framed by a dot.
  */
-export async function transfer(
+export async function transfer(session: Session, mail: Mail, options: Ending, progress: Progress): Promise<Transfer> {
+  const encoder = options.bodyCommand === 'DATA' ? createDataEncoder(mail) : createChunkEncoder();
+  try {
+    return await carry(session, mail, options, progress, encoder);
+  } catch (error) {
+    // A server that refuses and closes at once ends our reading of the body too; its answer counts more.
+    const early = error instanceof ChannelError && progress.phase === 'body' ? await earlyAnswer(session) : undefined;
+    if (early === undefined) throw error;
+    return { refusal: early, bareLineEnds: encoder.bareLineEnds() };
+  }
+}
+
+async function carry(
   session: Session,
   mail: Mail,
-  options: { readonly bodyCommand: 'DATA' | 'BDAT'; readonly finalAnswers: number },
+  options: Ending,
   progress: Progress,
+  encoder: DataEncoder,
 ): Promise<Transfer> {
   const { channel } = session;
   const data = options.bodyCommand === 'DATA';
-  const encoder = data ? createDataEncoder(mail) : createChunkEncoder();
   // Expected from the first block on: a server that refuses a mail half-way answers before its end.
   let answers = data ? options.finalAnswers : 1;
   progress.phase = 'body';
   for await (const block of readBlocks(channel, mail, encoder)) {
-    if (block.last) await channel.until(Promise.resolve(mail.beforeDot?.()));
+    if (block.last && mail.beforeDot !== undefined) await channel.until(Promise.resolve(mail.beforeDot()));
     const refusal = data ? await earlyAnswer(session) : undefined;
     if (refusal !== undefined) return { refusal, bareLineEnds: encoder.bareLineEnds() };
     const trouble = channel.failure();
@@ -100,20 +115,27 @@ async function* readBlocks(
 /** Not a plain `for await` over the source: a source that never gives anything must not outlive the channel. */
 async function* readSource(channel: Channel, mail: Mail): AsyncGenerator<Uint8Array> {
   const source = mail.body.open();
-  const iterator: AsyncIterator<unknown> | Iterator<unknown> =
-    Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  if (!(Symbol.asyncIterator in source)) {
+    for (const chunk of source) yield checkBytes(chunk);
+    return;
+  }
+  const iterator: AsyncIterator<unknown> = source[Symbol.asyncIterator]();
   try {
     for (;;) {
       const step = await channel.until(Promise.resolve(iterator.next()));
       if (step.done === true) return;
-      if (!(step.value instanceof Uint8Array)) throw new TypeError('Cannot send a mail: its body gave no bytes');
-      yield step.value;
+      yield checkBytes(step.value);
     }
   } finally {
     // Not awaited: an iterator answers return() only after the next() that it may never answer.
     if (source instanceof Readable) source.destroy();
     else void Promise.resolve(iterator.return?.()).catch(() => {});
   }
+}
+
+function checkBytes(chunk: unknown): Uint8Array {
+  if (chunk instanceof Uint8Array) return chunk;
+  throw new TypeError('Cannot send a mail: its body gave no bytes');
 }
 
 function lengthOf(pieces: readonly Uint8Array[]): number {

@@ -1,5 +1,8 @@
 // What is known of a mail when the line breaks: the phase, and whether the server can have taken it.
 import assert from 'node:assert/strict';
+import { once as event } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { ConversationError, openConversation } from '../../../agent/smtp/conversation.ts';
@@ -148,6 +151,40 @@ test('a server that refuses in the middle of the body is understood, and the res
     [['5.3.4', 'body']],
   );
   assert.equal(dots, 0);
+  assert.equal(conversation.usable(), false);
+});
+
+test('a server that refuses in the middle of the body and closes at once is understood all the same', async (t) => {
+  // It ends its own direction and reads on, as a kernel with an answer on its way does.
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    let seen = '';
+    socket.on('error', () => {});
+    socket.write('220 relay\r\n');
+    socket.on('data', (chunk) => {
+      if (seen.length > 1_000) return;
+      const before = seen.length;
+      seen += chunk.toString('latin1');
+      if (before === 0) socket.write('250 relay\r\n');
+      else if (/\r\nDATA\r\n/.test(seen) && seen.length > 1_000) socket.end('552 5.3.4 too big\r\n');
+      else socket.write(seen.endsWith('DATA\r\n') ? '354 go\r\n' : '250 ok\r\n');
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await event(server, 'listening');
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo; // a TCP server
+  const conversation = await openConversation(optionsFor({ host: '127.0.0.1', port }));
+  const body = async function* (): AsyncGenerator<Uint8Array> {
+    for (let block = 0; block < 100; block += 1) {
+      yield Buffer.alloc(70_000, 0x61);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  };
+  const { recipients } = await conversation.send(mailOf('', { body: { open: body, sizeBytes: 7_000_000 } }));
+  assert.deepEqual(
+    recipients.map((answer) => [answer.reply.enhanced, answer.phase]),
+    [['5.3.4', 'body']],
+  );
   assert.equal(conversation.usable(), false);
 });
 
