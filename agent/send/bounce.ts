@@ -3,7 +3,7 @@
 import type { Clock } from '#shared/clock.ts';
 import type { Log } from '#shared/log.ts';
 import { maskAddress } from '#shared/log.ts';
-import { describe } from '#shared/failure.ts';
+import { codeOf, describe } from '#shared/failure.ts';
 import { transaction } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
 import type { Local } from '../local/local.ts';
@@ -11,7 +11,7 @@ import type { Bell } from './bell.ts';
 import { persist } from './persist.ts';
 import { composeNotice, decodeReports } from './notice.ts';
 import type { NoticeKind, Report } from './notice.ts';
-import type { Queue } from './queue.ts';
+import type { Queue, QueuedMail } from './queue.ts';
 import type { QueueClock } from './queue-clock.ts';
 import { retryWaitMs } from './schedule.ts';
 import type { RetryPace } from './schedule.ts';
@@ -46,6 +46,16 @@ type Notice = {
 
 const maxOriginalBytes = 65_536;
 
+/** Nothing of a mail whose file is lost: its sender is to know all the same. */
+async function readHead(spool: Pick<Spool, 'head'>, mail: QueuedMail): Promise<Buffer> {
+  try {
+    return await spool.head(mail, maxOriginalBytes);
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error;
+    return Buffer.alloc(0);
+  }
+}
+
 /** Delivers notices one after the other until aborted; a local server out of reach is waited for. */
 export function createBounce(options: BounceOptions): {
   /** Until `stop`; `abort` breaks off a delivery that is under way. */
@@ -62,7 +72,7 @@ export function createBounce(options: BounceOptions): {
       kind: notice.kind,
       to: mail.sender,
       reports: notice.reports,
-      original: await options.spool.head(mail, maxOriginalBytes),
+      original: await readHead(options.spool, mail),
       arrivedAt: mail.acceptedAt,
       createdAt: notice.createdAt,
       hostname: options.hostname,

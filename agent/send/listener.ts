@@ -2,7 +2,7 @@
 // a password travels in clear only on the loopback address and only when there is no certificate.
 // AUTH is never optional and never disabled, and STARTTLS never hidden: either of these would open smtp-server
 // (facts measured: with AUTH disabled it takes everything, with STARTTLS hidden it takes passwords in clear).
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { SMTPServer } from 'smtp-server';
 import type { SMTPServerAddress, SMTPServerAuthentication, SMTPServerOptions, SMTPServerSession } from 'smtp-server';
 import type { Clock } from '#shared/clock.ts';
@@ -27,6 +27,8 @@ export type ListenerOptions = {
   readonly freeBytes: () => Promise<number>;
   readonly clock: Clock;
   readonly log: Log;
+  /** A client must have logged in so long after it connected; standard two minutes. */
+  readonly loginMs?: number;
 };
 export type Listener = {
   /** Throws UserError when the port cannot be had. */
@@ -49,6 +51,7 @@ export function createListener(options: ListenerOptions): Listener {
     throw new UserError(
       'Cannot listen on ' + place + ': found no submission.tls, expected a certificate, or a loopback address as host',
     );
+  const strangers = createStrangers(options.loginMs ?? 120_000);
   let mails = 0;
   const idle = new Set<() => void>();
   const server = new SMTPServer({
@@ -60,6 +63,7 @@ export function createListener(options: ListenerOptions): Listener {
     size: submission.maxSizeBytes,
     maxRecipients: submission.maxRecipients,
     ...createHandlers(options, {
+      known: strangers.known,
       begin: () => void (mails += 1),
       end() {
         mails -= 1;
@@ -68,6 +72,7 @@ export function createListener(options: ListenerOptions): Listener {
     }),
   });
   // A client that goes away in the middle is its own trouble; unheard, the event would end the process.
+  server.server.on('connection', strangers.watch);
   server.on('error', (error: Error) => log.debug({ error: describe(error) }, 'client connection failed'));
 
   return {
@@ -117,7 +122,31 @@ const fixedOptions: SMTPServerOptions = {
   logger: false,
 };
 
-type Counter = { readonly begin: () => void; readonly end: () => void };
+type Counter = { readonly begin: () => void; readonly end: () => void; readonly known: (session: Peer) => void };
+type Peer = { readonly remoteAddress?: string | undefined; readonly remotePort?: number | undefined };
+
+/** Ends connections without a login: a byte now and then would keep a place of the `maxClients` for ever. */
+function createStrangers(loginMs: number): {
+  readonly watch: (socket: Socket) => void;
+  readonly known: (peer: Peer) => void;
+} {
+  const timers = new Map<string, NodeJS.Timeout>();
+  const keyOf = ({ remoteAddress = '', remotePort = 0 }: Peer): string =>
+    remoteAddress.replace(/^::ffff:/i, '') + ' ' + remotePort;
+  const known = (peer: Peer): void => {
+    clearTimeout(timers.get(keyOf(peer)));
+    timers.delete(keyOf(peer));
+  };
+  return {
+    known,
+    watch(socket) {
+      const peer = { remoteAddress: socket.remoteAddress, remotePort: socket.remotePort };
+      timers.set(keyOf(peer), setTimeout(() => socket.destroy(), loginMs).unref());
+      socket.once('close', () => known(peer));
+    },
+  };
+}
+
 type Done = (error?: Error | null) => void;
 
 function createHandlers(options: ListenerOptions, mails: Counter) {
@@ -180,9 +209,11 @@ function createHandlers(options: ListenerOptions, mails: Counter) {
 
   return {
     onAuth(auth: SMTPServerAuthentication, session: SMTPServerSession, done: LoginDone): void {
-      void respond(logIn(auth, session), (answer) =>
-        answer.ok ? done(null, { user: auth.username }) : done(smtpError(answer)),
-      );
+      void respond(logIn(auth, session), (answer) => {
+        if (!answer.ok) return done(smtpError(answer));
+        mails.known(session);
+        done(null, { user: auth.username });
+      });
     },
     onMailFrom(address: SMTPServerAddress, session: SMTPServerSession, done: Done): void {
       void respond(mailFrom(address, session), (answer) => done(answer.ok ? null : smtpError(answer)));

@@ -14,6 +14,8 @@ export type Report = {
   readonly reply: string;
   /** An earlier try ended without an answer. */
   readonly mayHaveArrived: boolean;
+  /** Not tried again by itself: whether it arrived is not known, and a person decides. */
+  readonly held?: boolean;
 };
 
 /** What the index holds of a notice; throws on anything that this room did not write. */
@@ -25,7 +27,8 @@ export function decodeReports(text: string): readonly Report[] {
 
 function isReport(value: unknown): value is Report {
   if (typeof value !== 'object' || value === null) return false;
-  const { action, address, mayHaveArrived, reply, status }: Partial<Record<keyof Report, unknown>> = value;
+  const { action, address, held, mayHaveArrived, reply, status }: Partial<Record<keyof Report, unknown>> = value;
+  if (held !== undefined && typeof held !== 'boolean') return false;
   const texts = [address, reply, status].every((text) => typeof text === 'string');
   return texts && (action === 'failed' || action === 'delayed') && typeof mayHaveArrived === 'boolean';
 }
@@ -74,7 +77,7 @@ export function composeNotice(options: NoticeOptions): Buffer {
 }
 
 function noticeHeader(options: NoticeOptions, original: readonly Field[], boundary: string): string {
-  const { hostname, id, kind, to } = options;
+  const { hostname, id, to } = options;
   const found = original.find((field) => field.name === 'message-id');
   const about = found === undefined ? '' : valueOf(found);
   const reference = /^<[\u0021-\u003d\u003f-\u007e]{1,250}>$/.test(about)
@@ -83,7 +86,7 @@ function noticeHeader(options: NoticeOptions, original: readonly Field[], bounda
   const lines = [
     'From: Mail Delivery System <mailer-daemon@' + hostname + '>',
     'To: <' + to + '>',
-    'Subject: ' + (kind === 'failed' ? 'Your mail could not be delivered' : 'Your mail is delayed'),
+    'Subject: ' + wordsOf(options).subject,
     'Date: ' + formatDate(options.createdAt),
     'Message-ID: <' + id + '@' + hostname + '>',
     ...reference,
@@ -94,14 +97,31 @@ function noticeHeader(options: NoticeOptions, original: readonly Field[], bounda
   return lines.join('\r\n') + '\r\n';
 }
 
+/** What a notice is about, in words. */
+function wordsOf(options: NoticeOptions): { readonly subject: string; readonly title: string; readonly last: string } {
+  const mail = 'our mail of ' + formatDate(options.arrivedAt);
+  if (options.kind === 'failed')
+    return {
+      subject: 'Your mail could not be delivered',
+      title: 'Y' + mail + ' could not be delivered to:',
+      last: 'It will not be tried again.',
+    };
+  if (options.reports.every((one) => one.held === true))
+    return {
+      subject: 'Your mail may not have arrived',
+      title: 'It is not known whether y' + mail + ' has arrived at:',
+      last: 'It is not sent again by itself, or it could arrive twice: ask the recipient, or the administrator of your mail server.',
+    };
+  return {
+    subject: 'Your mail is delayed',
+    title: 'Y' + mail + ' has not been delivered yet to:',
+    last: 'It is tried again without your help. You need not send it again.',
+  };
+}
+
 function humanText(options: NoticeOptions): string {
-  const failed = options.kind === 'failed';
-  const lines = [
-    failed
-      ? 'Your mail of ' + formatDate(options.arrivedAt) + ' could not be delivered to:'
-      : 'Your mail of ' + formatDate(options.arrivedAt) + ' has not been delivered yet to:',
-    '',
-  ];
+  const { last, title } = wordsOf(options);
+  const lines = [title, ''];
   for (const one of options.reports) {
     lines.push('  ' + one.address);
     for (const line of one.reply.match(/.{1,200}/gu) ?? []) lines.push('      ' + line);
@@ -109,11 +129,7 @@ function humanText(options: NoticeOptions): string {
       lines.push('      An earlier try ended without an answer: it may have arrived all the same.');
     lines.push('');
   }
-  lines.push(
-    failed
-      ? 'It will not be tried again. The header of your mail follows.'
-      : 'It is tried again without your help. You need not send it again. The header of your mail follows.',
-  );
+  lines.push(last + ' The header of your mail follows.');
   return clean(lines.join('\n')).replaceAll('\n', '\r\n') + '\r\n';
 }
 

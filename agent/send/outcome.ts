@@ -78,6 +78,18 @@ export function reportOf(outcome: Outcome, action: Report['action']): Report {
   return { address, action, status, reply: outcome.reply.slice(0, maxReply), mayHaveArrived: unknowns > 0 };
 }
 
+/** Of a second try without a known outcome: a person decides. */
+export function heldReport(outcome: Outcome): Report {
+  const { address } = outcome.recipient;
+  // RFC 3463 section 3.5: X.4.2, the connection did not last.
+  const reply = outcome.reply.slice(0, maxReply);
+  return { address, action: 'delayed', status: '4.4.2', reply, mayHaveArrived: true, held: true };
+}
+
+export function lostReport({ address, unknowns }: Recipient, reply: string): Report {
+  return { address, action: 'failed', status: '5.3.0', reply, mayHaveArrived: unknowns > 0 };
+}
+
 export function expiredReport(recipient: Recipient, reason: string): Report {
   const { address, lastReply, unknowns } = recipient;
   const reply = lastReply === '' ? reason : lastReply;

@@ -43,7 +43,9 @@ export function prepareQueue(db: Database) {
     ),
     done: db.prepare('UPDATE mail SET done = 1 WHERE id = ?'),
     delayed: db.prepare('UPDATE mail SET delayed = 1 WHERE id = ?'),
-    hold: db.prepare("UPDATE recipient SET state = 'held' WHERE mail = ? AND state NOT IN ('sent', 'failed')"),
+    hold: db.prepare(
+      "UPDATE recipient SET state = 'held', due_ms = 0 WHERE mail = ? AND state NOT IN ('sent', 'failed')",
+    ),
     old: db.prepare(
       'SELECT id FROM mail WHERE done = 0 AND accepted_ms <= ? AND EXISTS (SELECT 1 FROM recipient WHERE mail = mail.id AND ' +
         open +

@@ -8,7 +8,7 @@ import { transaction } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
 import type { Envelope } from './envelope.ts';
 import type { NoticeKind, Report } from './notice.ts';
-import { expiredReport, maxReply, nextState, problemOf, reportOf } from './outcome.ts';
+import { expiredReport, heldReport, lostReport, maxReply, nextState, problemOf, reportOf } from './outcome.ts';
 import type { Outcome, OutcomeRules, Recipient } from './outcome.ts';
 import { prepareQueue, readRecipient } from './queue-statements.ts';
 import type { QueueClock } from './queue-clock.ts';
@@ -56,12 +56,14 @@ export type Queue = {
   readonly tellDelay: (id: string) => boolean;
   /** Tries that a dead process left at the dot become unknown. Gives how many recipients. */
   readonly settleInterrupted: () => number;
-  /** Recipients without an outcome are held. */
-  readonly hold: (id: string, problem: string) => void;
+  /** The file is gone: recipients without an outcome are held and count as failed, and the sender is told. */
+  readonly lose: (id: string) => Recorded;
   readonly ids: () => ReadonlyMap<string, { readonly done: boolean }>;
   /** Marks the mail as done when no recipient and no notice of failure is open. */
   readonly finish: (id: string) => boolean;
 };
+
+const fileLost = 'Its spool file is missing';
 
 export function createQueue(options: QueueOptions): Queue {
   const { db, queueClock } = options;
@@ -100,6 +102,31 @@ export function createQueue(options: QueueOptions): Queue {
     statements.recipient.run(state, dueMs, attempts, unknowns, reply, mail.id, outcome.recipient.number);
   }
 
+  function recordAll(mail: QueuedMail, outcomes: readonly Outcome[], relaySeconds: number): Recorded {
+    for (const outcome of outcomes) recordOne(mail, outcome);
+    const failed = outcomes.filter((outcome) => outcome.result === 'refused');
+    const unclear = outcomes.filter((outcome) => outcome.result === 'unknown' && outcome.recipient.unknowns > 0);
+    say(options, mail, outcomes.filter((outcome) => outcome.result === 'sent').length, 'sent', relaySeconds);
+    say(options, mail, failed.length, 'failed', relaySeconds);
+    const last = outcomes.findLast((outcome) => outcome.result !== 'sent' && outcome.result !== 'untouched');
+    if (last !== undefined) statements.problem.run(problemOf(options, mail.sender, last).slice(0, maxReply), mail.id);
+    const reports = failed.map((outcome) => reportOf(outcome, 'failed'));
+    const noticed = addNotice('failed', mail, reports);
+    const asked = addNotice('delayed', mail, unclear.map(heldReport));
+    return { gone: finish(mail.id), noticed: noticed || asked };
+  }
+
+  /** What still waits is held and counts as failed. */
+  function giveUp(id: string, reason: string, report: (recipient: Recipient) => Report): Recorded {
+    const mail = load(id);
+    if (mail === undefined) return { gone: false, noticed: false };
+    const waiting = statements.anyWaiting.all(id).map(readRecipient);
+    statements.hold.run(id);
+    statements.problem.run(reason, id);
+    say(options, mail, waiting.length, 'failed', 0);
+    return { gone: false, noticed: addNotice('failed', mail, waiting.map(report)) };
+  }
+
   return {
     add(envelope, place, held) {
       queueClock.save();
@@ -123,90 +150,48 @@ export function createQueue(options: QueueOptions): Queue {
       atomic(() => {
         for (const recipient of mail.recipients) statements.dot.run(mail.id, recipient.number);
       }),
-    record: (mail, outcomes, relaySeconds) =>
-      atomic(() => {
-        for (const outcome of outcomes) recordOne(mail, outcome);
-        const failed = outcomes.filter((outcome) => outcome.result === 'refused');
-        say(options, mail, outcomes.filter((outcome) => outcome.result === 'sent').length, 'sent', relaySeconds);
-        say(options, mail, failed.length, 'failed', relaySeconds);
-        const last = outcomes.findLast((outcome) => outcome.result !== 'sent' && outcome.result !== 'untouched');
-        if (last !== undefined)
-          statements.problem.run(problemOf(options, mail.sender, last).slice(0, maxReply), mail.id);
-        const noticed = failed.length > 0 && options.tells(mail.sender);
-        if (noticed)
-          addNotice(
-            'failed',
-            mail.id,
-            failed.map((outcome) => reportOf(outcome, 'failed')),
-          );
-        return { gone: finish(mail.id), noticed };
-      }),
+    record: (mail, outcomes, relaySeconds) => atomic(() => recordAll(mail, outcomes, relaySeconds)),
     olderThan: (ageMs, late) =>
       (late ? statements.late : statements.old).all(queueClock.now() - ageMs).map((row) => String(row['id'])),
-    expire: (id, reason) =>
-      atomic(() => {
-        const mail = load(id);
-        if (mail === undefined) return { gone: false, noticed: false };
-        const waiting = statements.anyWaiting.all(id).map(readRecipient);
-        for (const recipient of waiting)
-          statements.recipient.run(
-            'held',
-            0,
-            recipient.attempts,
-            recipient.unknowns,
-            recipient.lastReply,
-            id,
-            recipient.number,
-          );
-        statements.problem.run(reason, id);
-        say(options, mail, waiting.length, 'failed', 0);
-        const noticed = waiting.length > 0 && options.tells(mail.sender);
-        if (noticed)
-          addNotice(
-            'failed',
-            id,
-            waiting.map((recipient) => expiredReport(recipient, reason)),
-          );
-        return { gone: false, noticed };
-      }),
+    expire: (id, reason) => atomic(() => giveUp(id, reason, (recipient) => expiredReport(recipient, reason))),
     tellDelay: (id) =>
       atomic(() => {
         const mail = load(id);
         statements.delayed.run(id);
-        if (mail === undefined || !options.tells(mail.sender)) return false;
+        if (mail === undefined) return false;
         const waiting = statements.anyWaiting.all(id).map(readRecipient);
-        addNotice(
-          'delayed',
-          id,
-          waiting.map((recipient) => ({ ...expiredReport(recipient, 'No try succeeded yet'), action: 'delayed' })),
-        );
-        return true;
+        const delayed = (recipient: Recipient): Report => ({
+          ...expiredReport(recipient, 'No try succeeded yet'),
+          action: 'delayed',
+        });
+        return addNotice('delayed', mail, waiting.map(delayed));
       }),
     settleInterrupted: () =>
       atomic(() => {
         const interrupted = statements.interrupted.all();
-        for (const row of interrupted) {
-          const mail = load(String(row['mail']));
-          if (mail !== undefined)
-            recordOne(mail, {
-              recipient: readRecipient(row),
-              result: 'unknown',
-              reply: 'The agent ended while it waited for the answer',
-            });
+        const reply = 'The agent ended while it waited for the answer';
+        for (const id of new Set(interrupted.map((row) => String(row['mail'])))) {
+          const mail = load(id);
+          const recipients = interrupted.filter((row) => row['mail'] === id).map(readRecipient);
+          if (mail === undefined) continue;
+          recordAll(
+            mail,
+            recipients.map((recipient) => ({ recipient, result: 'unknown', reply })),
+            0,
+          );
         }
         return interrupted.length;
       }),
-    hold: (id, problem) =>
-      atomic(() => {
-        statements.hold.run(id);
-        statements.problem.run(problem, id);
-      }),
+    lose: (id) => atomic(() => giveUp(id, fileLost, (recipient) => lostReport(recipient, fileLost))),
     ids: () => new Map(statements.ids.all().map((row) => [String(row['id']), { done: Number(row['done']) === 1 }])),
     finish: (id) => atomic(() => finish(id)),
   };
 
-  function addNotice(kind: NoticeKind, mail: string, report: readonly Report[]): void {
-    statements.addNotice.run(mail, kind, JSON.stringify(report), Math.round(options.clock.now()), queueClock.now());
+  /** False when there is nothing to tell, or nobody who can be told. */
+  function addNotice(kind: NoticeKind, mail: QueuedMail, report: readonly Report[]): boolean {
+    if (report.length === 0 || !options.tells(mail.sender)) return false;
+    statements.addNotice.run(mail.id, kind, JSON.stringify(report), Math.round(options.clock.now()), queueClock.now());
+    return true;
   }
 }
 

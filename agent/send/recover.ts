@@ -1,6 +1,7 @@
 // Puts files and index in order at the start. Each combination of a file and a row that a kill, a power cut or a restored
 // backup can leave has its line in the table of README.md, and its branch here.
 import { randomBytes } from 'node:crypto';
+import { describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
 import { transaction } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
@@ -56,9 +57,13 @@ async function adopt(
   const why = strange ? 'The index is new or another one: whether this mail was sent already is not known' : undefined;
   let adopted = 0;
   for (const id of ids) {
-    const found = await spool.read(id);
-    if (found === undefined) {
-      log.error({ file: id }, 'a file in the queue folder is no mail of ours, it is left alone');
+    const found = await spool.read(id).catch((error: unknown) => describe(error));
+    if (found === undefined || typeof found === 'string') {
+      // A folder, a file of somebody else, or one that the disk cannot read: it must not stop all other mail.
+      log.error(
+        { file: id, problem: found ?? '' },
+        'found in the queue folder what is no mail of ours, it is left alone',
+      );
       continue;
     }
     transaction(db, () => queue.add(found.envelope, found.place, why));
@@ -77,7 +82,7 @@ function holdLost(
 ): number {
   const lost = [...rows].filter(([id, row]) => !row.done && !files.has(id)).map(([id]) => id);
   for (const id of lost) {
-    options.queue.hold(id, 'Its spool file is missing');
+    options.queue.lose(id);
     options.log.error({ mail: id }, 'the file of a queued mail is missing, the mail is lost');
   }
   return lost.length;

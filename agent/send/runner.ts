@@ -134,7 +134,8 @@ export function createRunner(options: RunnerOptions): Runner {
     const { answered, lost, outcomes, trouble } = attempt;
     const seconds = (clock.monotonic() - startedAt) / 1_000;
     if (lost === true) {
-      await persist({ work: () => queue.hold(id, 'Its spool file is missing'), clock, log, signal: abort });
+      const told = await persist({ work: () => queue.lose(id), clock, log, signal: abort });
+      if (told.noticed) options.onNotice();
       log.error({ mail: id }, 'the file of a queued mail is missing, the mail is lost');
       return session.conversation.usable();
     }

@@ -78,14 +78,14 @@ export function createSpool(options: {
   return {
     async open() {
       for (const folder of [temp, queue]) await files.mkdir(folder, { recursive: true, mode: 0o700 });
-      const left = await files.readdir(temp);
-      for (const name of left) await files.unlink(join(temp, name));
+      let removed = 0;
+      for (const name of await files.readdir(temp)) if (await removeLeft(files, join(temp, name))) removed += 1;
       // The folders themselves: their names must outlive a power cut too.
       for (const folder of [options.folder, dirname(options.folder)]) await syncPath(files, folder);
       queueFolder = await files.open(queue, 'r');
       // What a killed process renamed may not be on disk yet; the index must not know it before it is.
       await syncFolder();
-      return left.length;
+      return removed;
     },
     async close() {
       await queueFolder?.close();
@@ -185,6 +185,17 @@ async function unlinkIfThere(files: Files, path: string): Promise<void> {
   await files.unlink(path).catch((error: unknown) => {
     if (codeOf(error) !== 'ENOENT') throw error;
   });
+}
+
+/** False for a folder: a NAS puts its own (`@eaDir`) into every one of ours. */
+async function removeLeft(files: Files, path: string): Promise<boolean> {
+  try {
+    await files.unlink(path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'EISDIR' || codeOf(error) === 'EPERM') return false;
+    throw error;
+  }
 }
 
 async function readLife(files: Files, path: string): Promise<string | undefined> {

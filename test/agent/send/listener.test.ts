@@ -29,6 +29,7 @@ async function start(
     readonly tls?: Tls;
     readonly freeBytes?: number;
     readonly clock?: Clock;
+    readonly loginMs?: number;
   } = {},
 ) {
   const taken: (Submission & { readonly body: string })[] = [];
@@ -43,6 +44,7 @@ async function start(
       return { ok: true, id: 'test' };
     },
     freeBytes: async () => options.freeBytes ?? 1e12,
+    ...(options.loginMs === undefined ? {} : { loginMs: options.loginMs }),
     clock: options.clock ?? hasty,
     log: createLog({ name: 'test', level: 'silent' }),
   });
@@ -282,6 +284,31 @@ test('IDN domains become ASCII; letters before the @ need SMTPUTF8', async (t) =
   assert.match(await write('RCPT TO:<postmaster>'), /^553 5\.1\.3/);
   await say(client, 'DATA', utf8(letter()) + '.');
   assert.deepEqual([taken[0]?.from, taken[0]?.recipients], ['büro@xn--bcher-kva.test', ['post@xn--bcher-kva.test']]);
+});
+
+test('an address that no server could be given is refused at once, not bounced later', async (t) => {
+  const { port, taken } = await start(t);
+  const client = await loggedIn(t, port);
+  const local = 'x'.repeat(400);
+  for (const from of ['@office.test', 'a\0b@office.test', 'a\u001b[2Jb@office.test', local + '@office.test'])
+    assert.match((await client.say('MAIL FROM:<' + from + '>')) ?? '', /^5\d\d /, from);
+  await client.say(mailFrom);
+  for (const to of ['@world.test', 'a\0b@world.test', 'a\u001bb@world.test', local + '@world.test', 'a@wor\0ld.test'])
+    assert.match((await client.say('RCPT TO:<' + to + '>')) ?? '', /^5\d\d /, to);
+  assert.match(await say(client, "RCPT TO:<o'brien+tag=1@world.test>", 'RCPT TO:<"a.b"@[192.0.2.1]>'), /^250/);
+  assert.match(await say(client, 'DATA', letter() + '.'), /^250/);
+  assert.deepEqual(taken[0]?.recipients, ["o'brien+tag=1@world.test", '"a.b"@[192.0.2.1]']);
+});
+
+test('who does not log in is sent away, however busy it keeps the connection; who has logged in stays', async (t) => {
+  const { port, taken } = await start(t, { loginMs: 300 });
+  const stranger = await talk(t, port);
+  const member = await loggedIn(t, port);
+  const trickle = setInterval(() => stranger.write('N'), 50);
+  t.after(() => clearInterval(trickle));
+  await waitFor('the end of the stranger', () => stranger.socket.destroyed);
+  assert.match(await say(member, mailFrom, rcptTo, 'DATA', letter() + '.'), /^250/);
+  assert.equal(taken.length, 1);
 });
 
 test('a port that is taken stops the start with one clear line', async (t) => {

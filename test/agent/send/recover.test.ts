@@ -4,6 +4,7 @@ import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
+import type { Local } from '../../../agent/local/local.ts';
 import { createLab } from '../../lab/lab.ts';
 import { waitFor } from '../../lab/wait.ts';
 import { openStateDb, startRig } from './rig.ts';
@@ -166,4 +167,81 @@ test('an open row whose file vanishes while running is held when its try comes',
   await proxy.refuse(false);
   await waitFor('held', () => rig.send.queue.list()[0]?.problem === 'Its spool file is missing');
   assert.equal(relay.mails.length, 0);
+});
+
+test('folders that the NAS puts everywhere (@eaDir) stop nothing, and no file that cannot be read does', async (t) => {
+  const rig = await leave(t, 1);
+  for (const place of ['temp', 'queue']) {
+    const folder = join(rig.state.folder, 'spool', place, '@eaDir');
+    await fs.mkdir(folder);
+    await fs.writeFile(join(folder, 'SYNO@.fileindexdb'), 'index');
+  }
+  await fs.symlink('/nowhere/at/all', join(queueFolder(rig.state), 'abcdefgh-1'));
+  const again = await restart(t, rig);
+  assert.equal(again.send.queue.summary().depth, 1);
+  await again.submit();
+  assert.equal(again.send.queue.summary().depth, 2);
+});
+
+/** A local server that takes every notice. */
+function noticesOf(): { readonly local: Local; readonly notices: string[] } {
+  const notices: string[] = [];
+  const local: Local = {
+    async deliver({ body, recipients }) {
+      const parts: Uint8Array[] = [];
+      for await (const part of body.open()) parts.push(part);
+      notices.push(Buffer.concat(parts).toString());
+      return {
+        recipients: recipients.map((address) => ({ address, verdict: 'delivered', text: '250' })),
+        bareLineEnds: 0,
+      };
+    },
+    problem: () => undefined,
+    close: async () => {},
+  };
+  return { local, notices };
+}
+
+test('two kills at the dot: held with its reason, and its sender is told that nobody knows', async (t) => {
+  const { local, notices } = noticesOf();
+  const rig = await leave(t, 1);
+  let last = rig;
+  for (let kill = 0; kill < 2; kill += 1) {
+    run(rig.state, "UPDATE recipient SET state = 'sending'");
+    last = await startRig(t, { relay: down, state: rig.state, local });
+    if (kill === 0) await last.send.stop();
+  }
+  const [entry] = last.send.queue.list();
+  assert.equal(entry?.state, 'held');
+  assert.match(entry?.problem ?? '', /^Two tries ended without a known outcome; it may have arrived/);
+  assert.deepEqual(last.send.queue.summary(), { depth: 1, oldestSeconds: 0, held: 1, unknown: 0 });
+  await waitFor('the notice', () => notices.length === 1);
+  assert.match(notices[0] ?? '', /Subject: Your mail may not have arrived\r\n/);
+  assert.match(
+    notices[0] ?? '',
+    /It is not known whether your mail of .* has arrived at:\r\n\r\n {2}someone@world\.test/,
+  );
+  assert.match(notices[0] ?? '', /It is not sent again by itself/);
+  assert.doesNotMatch(notices[0] ?? '', /You need not send it again/);
+  assert.match(notices[0] ?? '', /Action: delayed\r\nStatus: 4\.4\.2/);
+  assert.equal((await last.files()).length, 1, 'the mail is kept');
+});
+
+test('a mail whose file is lost is counted as failed, and its sender is told, once', async (t) => {
+  const { local, notices } = noticesOf();
+  const rig = await leave(t, 1);
+  for (const name of await fs.readdir(queueFolder(rig.state))) await fs.rm(join(queueFolder(rig.state), name));
+  for (let start = 0; start < 2; start += 1) {
+    const again = await startRig(t, { relay: down, state: rig.state, local });
+    await waitFor('the notice', () => notices.length === 1 && again.send.queue.summary().held === 1);
+    const failed = again.journal().filter((point) => point.tags['outcome'] === 'failed');
+    assert.equal(failed.length, 1);
+    await again.send.stop();
+  }
+  assert.equal(notices.length, 1);
+  assert.match(
+    notices[0] ?? '',
+    /could not be delivered to:\r\n\r\n {2}someone@world\.test\r\n {6}Its spool file is missing/,
+  );
+  assert.match(notices[0] ?? '', /Action: failed\r\nStatus: 5\.3\.0/);
 });
