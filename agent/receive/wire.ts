@@ -123,6 +123,7 @@ function createSource(socket: Socket, signal: AbortSignal): Source {
   const chunks: Buffer[] = [];
   let ending: Ending | undefined;
   let wake: (() => void) | undefined;
+  let corked = false;
   const onData = (chunk: Buffer): void => {
     chunks.push(chunk);
     socket.pause();
@@ -156,7 +157,18 @@ function createSource(socket: Socket, signal: AbortSignal): Source {
       wake = undefined;
       return chunks.shift() ?? ending ?? { why: 'closed' };
     },
-    write: (text) => void socket.write(text),
+    write(text) {
+      // Commands of one turn leave in one packet: a window of DELE is one call to the kernel, not fifty.
+      if (!corked) {
+        corked = true;
+        socket.cork();
+        process.nextTick(() => {
+          corked = false;
+          socket.uncork();
+        });
+      }
+      socket.write(text);
+    },
     detach() {
       socket.off('close', onClose).off('end', onClose).off('data', onData);
       signal.removeEventListener('abort', onAbort);
