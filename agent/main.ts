@@ -1,18 +1,10 @@
 // Starts the agent: reads the arguments and the configuration, nothing else.
-import { createLog } from '#shared/log.ts';
-import { runProgram } from '#shared/program.ts';
-import { readVersion } from '#shared/version.ts';
-import { createAgent } from './agent.ts';
-import { loadAgentConfig } from './config.ts';
+import { setFlagsFromString } from 'node:v8';
 
-await runProgram({
-  usage: 'Usage: npm run agent -- --config FILE',
-  create: (file) => {
-    const loaded = loadAgentConfig(file);
-    return createAgent({
-      loaded,
-      log: createLog({ name: 'agent', level: loaded.value.logLevel }),
-      version: readVersion(),
-    });
-  },
-});
+// V8 lets the space for young objects grow to 16 MB and collects packets' buffers only when as much has gathered: a mail of
+// 100 MB would cost 55 MB of memory, and page faults. Kept at its first size it costs 17 MB and less time. Must be said
+// before anything is loaded, since loading makes it grow.
+setFlagsFromString('--semi-space-growth-factor=1');
+
+const { start } = await import('./start.ts');
+await start();
