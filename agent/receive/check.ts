@@ -1,6 +1,7 @@
 // The content check before a mail is handed over: asks the configured scanners at once and makes one verdict of what they say.
 // Promises: each scanner has a deadline and says by `onFailure` what its failure means; a mail is never deleted here; a
 // failure of the scanner is told apart from a failure with one mail.
+import type { Clock } from '#shared/clock.ts';
 import { describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
 import type { Body } from '../smtp/conversation.ts';
@@ -44,9 +45,15 @@ export type Check = {
 const maxScans = 4;
 /** So many failures one after the other and it is the scanner, not the mails. */
 const maxFailures = 3;
+/** A scanner that hangs, and must not hold up the mail, is asked again after so long. */
+const restMs = 60_000;
 
-export function createCheck(options: { readonly scanners: readonly Scanner[]; readonly log: Log }): Check {
-  const guards = options.scanners.map((scanner) => createGuard(scanner, options.log));
+export function createCheck(options: {
+  readonly scanners: readonly Scanner[];
+  readonly clock: Clock;
+  readonly log: Log;
+}): Check {
+  const guards = options.scanners.map((scanner) => createGuard(scanner, options));
   return {
     async check(mail) {
       if (guards.length === 0) return { kind: 'pass', head: '' };
@@ -74,11 +81,13 @@ export function createCheck(options: { readonly scanners: readonly Scanner[]; re
   };
 }
 
-function createGuard(scanner: Scanner, log: Log) {
+function createGuard(scanner: Scanner, options: { readonly clock: Clock; readonly log: Log }) {
+  const { clock, log } = options;
   const { name, onFailure, maxBytes } = scanner;
   const slots = createSlots(maxScans);
   let failures = 0;
   let problem = '';
+  let rests: { readonly until: number; readonly finding: Finding } | undefined;
 
   function note(finding: Finding): void {
     failures = finding.kind === 'failure' ? failures + 1 : 0;
@@ -89,6 +98,8 @@ function createGuard(scanner: Scanner, log: Log) {
       else log.warn({ scanner: name, problem: now, onFailure }, 'content check fails');
     }
     problem = now;
+    const hangs = finding.kind === 'failure' && failures >= maxFailures && onFailure === 'deliver';
+    rests = hangs ? { until: clock.monotonic() + restMs, finding } : undefined;
   }
 
   return {
@@ -102,6 +113,7 @@ function createGuard(scanner: Scanner, log: Log) {
         return { kind: 'pass', word: 'not asked (larger than ' + maxBytes + ' bytes)', lines: [] };
       await slots.take();
       try {
+        if (rests !== undefined && clock.monotonic() < rests.until) return rests.finding;
         const finding = await scanner.scan(mail);
         // A stop of ours is nobody's failure.
         if (!mail.signal.aborted) note(finding);

@@ -6,6 +6,7 @@ import { mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { codeOf } from '#shared/failure.ts';
 import type { Body } from '../smtp/conversation.ts';
 import type { FetchedMail } from './body.ts';
 
@@ -57,7 +58,10 @@ export function createQuarantine(options: {
 
   async function read(id: string): Promise<Held | undefined> {
     if (!/^[a-z0-9-]+$/.test(id)) return undefined; // it becomes a part of a path
-    const text = await readFile(pathOf(id, '.json'), 'utf8').catch(() => undefined);
+    const text = await readFile(pathOf(id, '.json'), 'utf8').catch((error: unknown) => {
+      if (codeOf(error) === 'ENOENT') return undefined;
+      throw error; // a disk in trouble must not look like an empty quarantine
+    });
     return text === undefined ? undefined : decodeHeld(id, text);
   }
 
@@ -115,8 +119,13 @@ export function createQuarantine(options: {
     },
     async list(limit) {
       const ids = [...index].sort(([, a], [, b]) => a.at - b.at).slice(0, limit);
-      const held = await Promise.all(ids.map(([id]) => read(id)));
-      return held.filter((one) => one !== undefined);
+      const list: Held[] = [];
+      // One after the other: thousands of files open at once are more than a process may have.
+      for (const [id] of ids) {
+        const held = await read(id);
+        if (held !== undefined) list.push(held);
+      }
+      return list;
     },
     find: read,
     body: (held) => ({ open: () => createReadStream(pathOf(held.id, '.eml')), sizeBytes: held.sizeBytes }),

@@ -77,7 +77,7 @@ export function createReceive(options: ReceiveOptions): Receive {
   const quarantine = createQuarantine({ folder: join(folder, 'quarantine') });
   const ledger = createLedger({ db: options.db, journal: options.journal });
   const { sessions, meter, clock, random, reached, traceId, timeouts } = options;
-  const check = openCheck(options.check, log);
+  const check = openCheck(options.check, { clock, log });
   // A scanner that must be asked is a part of the way to the local server: when it is away, so is the local server.
   const local: Local = { ...options.local, problem: () => options.local.problem() ?? check.problem() };
   const stopping = new AbortController();

@@ -1,4 +1,5 @@
 // From the options of the content check to the scanners that it asks.
+import type { Clock } from '#shared/clock.ts';
 import type { Log } from '#shared/log.ts';
 import { createCheck } from './check.ts';
 import type { Check, Scanner } from './check.ts';
@@ -14,7 +15,7 @@ export type CheckSetup = {
   readonly ca?: string;
 };
 
-export function openCheck(setup: CheckSetup | undefined, log: Log): Check {
+export function openCheck(setup: CheckSetup | undefined, common: { readonly clock: Clock; readonly log: Log }): Check {
   const { rspamd, clamd } = setup?.config ?? {};
   const scanners: Scanner[] = [];
   if (clamd !== undefined) {
@@ -37,5 +38,5 @@ export function openCheck(setup: CheckSetup | undefined, log: Log): Check {
       }),
     );
   }
-  return createCheck({ scanners, log });
+  return createCheck({ scanners, ...common });
 }

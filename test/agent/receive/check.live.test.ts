@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { TestContext } from 'node:test';
+import { systemClock } from '#shared/clock.ts';
 import { createLog } from '#shared/log.ts';
 import type { CheckConfig } from '../../../agent/receive/delivery-options.ts';
 import { openCheck } from '../../../agent/receive/scanners.ts';
@@ -30,7 +31,9 @@ const rspamdOptions = () => ({ ...standard, url: rspamd.url, onFailure: 'wait', 
 const clamdOptions = () =>
   ({ ...standard, socket: clamd.socket, port: 3_310, onFailure: 'wait', found: 'quarantine' }) as const;
 const ask = (config: CheckConfig, text: string | Buffer, password?: string) =>
-  openCheck({ config, ...(password === undefined ? {} : { password }) }, log).check(mailOf(text));
+  openCheck({ config, ...(password === undefined ? {} : { password }) }, { clock: systemClock, log }).check(
+    mailOf(text),
+  );
 
 test('rspamd: what is fine gets its score, what is spam its mark, what is to be rejected goes to quarantine', async () => {
   const fine = await ask({ rspamd: rspamdOptions() }, letter('hello'));

@@ -1,6 +1,7 @@
 // The content check against scanners that misbehave.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { systemClock } from '#shared/clock.ts';
 import { createLog } from '#shared/log.ts';
 import { createCheck } from '../../../agent/receive/check.ts';
 import type { Finding, Scanner } from '../../../agent/receive/check.ts';
@@ -100,7 +101,7 @@ test('what rspamd says cannot become a header line of its own', async (t) => {
   const port = await scripted(lab, (socket) =>
     socket.once('data', () => socket.end(http('200 OK', JSON.stringify(reply)))),
   );
-  const verdict = await createCheck({ scanners: [rspamdAt(port)], log }).check(mailOf('x'));
+  const verdict = await createCheck({ scanners: [rspamdAt(port)], log, clock: systemClock }).check(mailOf('x'));
   assert.ok(verdict.kind === 'pass');
   assert.doesNotMatch(verdict.head, /^X-Evil|^B:/m);
   assert.match(verdict.head, /tests=GOOD\r\n/);
@@ -111,7 +112,7 @@ test('an abort ends a scan at once and is not the failure of the scanner', async
   const silent = await scripted(lab, () => {});
   for (const scanner of [clamdAt(silent, 60_000), rspamdAt(silent, 60_000)]) {
     const controller = new AbortController();
-    const check = createCheck({ scanners: [scanner], log });
+    const check = createCheck({ scanners: [scanner], log, clock: systemClock });
     const scan = check.check(mailOf('x', { signal: controller.signal }));
     controller.abort();
     assert.equal((await scan).kind, 'wait');
@@ -135,7 +136,7 @@ const failure: Finding = { kind: 'failure', away: false, text: 'broken' };
 const found: Finding = { kind: 'quarantine', reason: 'clamd found X' };
 
 test('of two scanners, a find wins over a failure, and a failure over a pass, by its onFailure', async () => {
-  const run = async (...scanners: Scanner[]) => createCheck({ scanners, log }).check(mailOf('x'));
+  const run = async (...scanners: Scanner[]) => createCheck({ scanners, log, clock: systemClock }).check(mailOf('x'));
   assert.deepEqual(await run(), { kind: 'pass', head: '' });
   assert.deepEqual(await run(always('rspamd', failure), always('clamd', found)), found);
   assert.deepEqual(await run(always('clamd', failure), always('rspamd', pass)), {
@@ -149,7 +150,7 @@ test('of two scanners, a find wins over a failure, and a failure over a pass, by
 });
 
 test('a mail that is empty or too large is not scanned, and its header says so', async () => {
-  const check = createCheck({ scanners: [always('clamd', found, 'wait', 10)], log });
+  const check = createCheck({ scanners: [always('clamd', found, 'wait', 10)], log, clock: systemClock });
   assert.deepEqual(await check.check(mailOf('')), {
     kind: 'pass',
     head: 'X-Mailferry-Check: clamd not asked (empty)\r\n',
@@ -162,7 +163,7 @@ test('a mail that is empty or too large is not scanned, and its header says so',
 test('one mail that fails is the mail, three in a row or nobody there is the scanner', async () => {
   let finding: Finding = failure;
   const scanner: Scanner = { name: 'clamd', onFailure: 'wait', maxBytes, scan: async () => finding };
-  const check = createCheck({ scanners: [scanner], log });
+  const check = createCheck({ scanners: [scanner], log, clock: systemClock });
   const problems: (string | undefined)[] = [];
   for (const next of [failure, pass, failure, failure, failure, pass, { ...failure, away: true }, pass]) {
     finding = next;
@@ -171,10 +172,44 @@ test('one mail that fails is the mail, three in a row or nobody there is the sca
   }
   const broken = 'clamd: broken';
   assert.deepEqual(problems, [undefined, undefined, undefined, undefined, broken, undefined, broken, undefined]);
-  const open = createCheck({ scanners: [always('rspamd', { ...failure, away: true }, 'deliver')], log });
+  const open = createCheck({
+    scanners: [always('rspamd', { ...failure, away: true }, 'deliver')],
+    log,
+    clock: systemClock,
+  });
   await open.check(mailOf('x'));
   assert.equal(open.problem(), undefined, 'it holds nothing up');
   assert.deepEqual(open.states(), [{ name: 'rspamd', problem: 'rspamd: broken' }]);
+});
+
+test('a scanner that hangs and must not hold up the mail is left alone for a minute', async () => {
+  let now = 0;
+  let asked = 0;
+  let finding: Finding = failure;
+  const scan = async (): Promise<Finding> => {
+    asked += 1;
+    return finding;
+  };
+  const clock = { ...systemClock, monotonic: () => now };
+  for (const [onFailure, expected] of [
+    ['deliver', 3],
+    ['wait', 10],
+  ] as const) {
+    asked = 0;
+    const check = createCheck({ scanners: [{ name: 'rspamd', onFailure, maxBytes, scan }], log, clock });
+    for (let n = 0; n < 10; n += 1) await check.check(mailOf('x'));
+    assert.equal(asked, expected, onFailure);
+    if (onFailure === 'wait') continue;
+    now += 61_000;
+    finding = pass;
+    assert.deepEqual(await check.check(mailOf('x')), {
+      kind: 'pass',
+      head: 'X-Mailferry-Check: rspamd clean\r\nX-A: 1\r\n',
+    });
+    await check.check(mailOf('x'));
+    assert.equal(asked, 5);
+    finding = failure;
+  }
 });
 
 test('four mails at once are scanned, no more', async () => {
@@ -187,7 +222,11 @@ test('four mails at once are scanned, no more', async () => {
     now -= 1;
     return pass;
   };
-  const check = createCheck({ scanners: [{ name: 'clamd', onFailure: 'wait', maxBytes, scan }], log });
+  const check = createCheck({
+    scanners: [{ name: 'clamd', onFailure: 'wait', maxBytes, scan }],
+    log,
+    clock: systemClock,
+  });
   await Promise.all(Array.from({ length: 30 }, () => check.check(mailOf('x'))));
   assert.equal(most, 4);
 });
