@@ -97,6 +97,61 @@ const accountSchema = Type.Object(
       ),
     ),
     intervalSeconds: explain('Pause between two rounds.', seconds(15)),
+    firstRun: explain(
+      'What to do with the mails that are there when this mailbox is fetched for the first time. Not guessed: without it the account asks, unless the mailbox is empty.',
+      Type.Optional(
+        Type.Union(
+          [
+            Type.Literal('all'),
+            Type.Literal('new-only'),
+            Type.Object(
+              {
+                since: explain(
+                  'Mails that came before this day (UTC) stay at the provider.',
+                  Type.String({
+                    pattern: '^\\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\\d|3[01])$',
+                    description: 'a day as YYYY-MM-DD',
+                  }),
+                ),
+              },
+              closed,
+            ),
+          ],
+          { description: 'all, new-only or {since: YYYY-MM-DD}' },
+        ),
+      ),
+    ),
+    maxSizeBytes: explain(
+      'Larger mails stay at the provider; the status tells how many.',
+      Type.Optional(Type.Integer({ minimum: 1_024, maximum: 10_737_418_240 })),
+    ),
+    session: explain(
+      'What one session may do before it ends and the next begins; what was done until then is safe from a broken line.',
+      Type.Optional(
+        Type.Object(
+          {
+            messages: explain('Mails fetched.', Type.Integer({ minimum: 1, maximum: 100_000, default: 500 })),
+            megabytes: explain(
+              'Megabytes fetched; one mail may be larger.',
+              Type.Integer({ minimum: 1, maximum: 1_000_000, default: 1_000 }),
+            ),
+            minutes: explain(
+              'No further mail is begun after these.',
+              Type.Integer({ minimum: 1, maximum: 1_440, default: 30 }),
+            ),
+            deletions: explain(
+              'Mails deleted that the session has not fetched.',
+              Type.Integer({ minimum: 1, maximum: 100_000, default: 500 }),
+            ),
+          },
+          closed,
+        ),
+      ),
+    ),
+    listEvery: explain(
+      'Every so many rounds the mailbox is listed in full, also when its count and size have not changed.',
+      Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, default: 20 })),
+    ),
   },
   closed,
 );
@@ -269,11 +324,21 @@ export type ReportConfig = Static<typeof reportSchema>;
 
 export function loadAgentConfig(file: string): Loaded<AgentConfig> {
   const loaded = loadConfig({ file, schema: agentSchema });
+  checkPins(loaded);
   checkLocal(loaded);
   const check = findCheckProblem(loaded.value.check ?? {});
   if (check !== undefined) throw loaded.refuse(['check', ...check.path], check.found, check.expected);
   checkSubmission(loaded);
   return loaded;
+}
+
+/** Those of accounts are checked with the accounts. */
+function checkPins(loaded: Loaded<AgentConfig>): void {
+  for (const name of ['local', 'relay'] as const) {
+    const server = loaded.value[name];
+    if (server?.pins === undefined || server.tls !== 'none') continue;
+    throw loaded.refuse([name, 'pins'], 'pins although tls is none', 'tls: implicit or starttls with pins');
+  }
 }
 
 function checkLocal(loaded: Loaded<AgentConfig>): void {

@@ -109,6 +109,7 @@ function agentOptions(ports: Ports, provider: Provider): object {
         password,
         recipients: [user],
         keep: 'none',
+        firstRun: 'all',
         intervalSeconds: 2,
       },
     ],

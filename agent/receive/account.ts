@@ -5,7 +5,8 @@ import { describe } from '#shared/failure.ts';
 import type { Meter } from '#shared/meter.ts';
 import { createLoginBreaker } from '../accounts/breaker.ts';
 import type { TroubleKind } from './problem.ts';
-import { maxRefusedInRow, runRound } from './round.ts';
+import { maxRefusedInRow } from './fetching.ts';
+import { runRound } from './round.ts';
 import type { Memory, RoundDeps, RoundResult } from './round.ts';
 
 export type AccountStatus = {
@@ -21,11 +22,21 @@ export type AccountStatus = {
   readonly nextRoundAt: number;
   /** Waits for a restart or for fetchNow(). */
   readonly paused: boolean;
+  /** Mails above maxSizeBytes, and mails from before that are not wanted: both stay at the provider. */
+  readonly oversized: number;
+  readonly passedOver: number;
+  /** What a person may want to know although all is well. */
+  readonly hint: string;
 };
 export type Account = {
   readonly run: (signal: AbortSignal) => Promise<void>;
   /** One round that begins after this call (and after run() was called), whatever the pause; resolves when it is over or the run has ended. */
   readonly fetchNow: () => Promise<AccountStatus>;
+  /**
+   * A person's answer to what the account asks: a shortened keeping time is meant so; or the mails of a moved mailbox are
+   * `known`, or `new`. Then a round, as fetchNow().
+   */
+  readonly confirm: (answer?: 'known' | 'new') => Promise<AccountStatus>;
   readonly status: () => AccountStatus;
 };
 
@@ -48,7 +59,15 @@ export function createAccount(deps: AccountDeps): Account {
   const { account, clock, log, meter, random, origin } = deps;
   const intervalMs = account.intervalSeconds * 1_000;
   const breaker = createLoginBreaker({ source: deps.secret, minIntervalMs: deps.minIntervalMs, clock, random });
-  const memory: Memory = { retries: new Map(), owed: new Map(), refusedInRow: 0, lastRefusal: '' };
+  const memory: Memory = {
+    retries: new Map(),
+    owed: new Map(),
+    refusedInRow: 0,
+    lastRefusal: '',
+    answer: undefined,
+    calm: undefined,
+    looked: new Map(),
+  };
   const requests: (() => void)[] = [];
   let ended = false;
   let wake: AbortController | undefined;
@@ -62,6 +81,9 @@ export function createAccount(deps: AccountDeps): Account {
     lastRoundAt: 0,
     nextRoundAt: 0,
     paused: false,
+    oversized: 0,
+    passedOver: 0,
+    hint: '',
   };
 
   async function round(signal: AbortSignal, impatient: boolean): Promise<RoundResult> {
@@ -73,7 +95,8 @@ export function createAccount(deps: AccountDeps): Account {
       return await runRound(deps, { memory, impatient, signal, handOverSignal: handOverEnd.signal });
     } catch (error) {
       const trouble = { kind: 'session', problem: account.id + ': ' + describe(error) } as const;
-      return { trouble, waiting: '', counts: undefined, more: false, loginDelaySeconds: 0 };
+      const nothing = { waiting: '', hint: '', question: '', counts: undefined, mailboxBytes: undefined, times: {} };
+      return { ...nothing, trouble, more: false, loginDelaySeconds: 0 };
     } finally {
       clearTimeout(grace);
       signal.removeEventListener('abort', onAbort);
@@ -81,14 +104,19 @@ export function createAccount(deps: AccountDeps): Account {
   }
 
   function note(result: RoundResult, seconds: number): void {
-    const paused = memory.refusedInRow >= maxRefusedInRow;
-    const problem = paused ? pausedProblem(account.id, memory) : (result.trouble?.problem ?? result.waiting);
+    const refused = memory.refusedInRow >= maxRefusedInRow;
+    const paused = refused || result.question !== '';
+    const asked = result.question === '' ? (result.trouble?.problem ?? result.waiting) : result.question;
+    const problem = refused ? pausedProblem(account.id, memory) : asked;
     if (problem !== status.problem) {
       if (problem === '') log.info({ account: account.id }, 'account is well');
       else log.warn({ account: account.id }, origin + ': ' + problem);
     }
-    const { backlog, kept } = result.counts ?? status;
-    status = { ...status, up: problem === '', problem, backlog, kept, lastRoundAt: clock.now(), paused };
+    const { hint } = result.counts === undefined ? status : result;
+    if (hint !== status.hint && hint !== '') log.info({ account: account.id }, origin + ': ' + hint);
+    const { backlog, kept, oversized, passedOver } = result.counts ?? status;
+    const counts = { backlog, kept, oversized, passedOver };
+    status = { ...status, ...counts, hint, up: problem === '', problem, lastRoundAt: clock.now(), paused };
     meter.say(
       'account',
       { account: account.id },
@@ -120,7 +148,7 @@ export function createAccount(deps: AccountDeps): Account {
         backoff = undefined;
       }
       // Whatever woke us, the provider's minimum wins.
-      await clock.sleep(breaker.restMs(), signal);
+      if (breaker.restMs() > 0) await clock.sleep(breaker.restMs(), signal);
       if (signal.aborted) break;
       const startedAt = clock.monotonic();
       breaker.trying();
@@ -134,6 +162,17 @@ export function createAccount(deps: AccountDeps): Account {
     }
   }
 
+  async function fetchNow(): Promise<AccountStatus> {
+    // Under the provider's minimum nothing can be fetched: the status as it is, and when the next round comes.
+    if (!ended && breaker.restMs() === 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      requests.push(resolve);
+      wake?.abort();
+      await promise;
+    }
+    return status;
+  }
+
   return {
     async run(signal) {
       try {
@@ -143,15 +182,11 @@ export function createAccount(deps: AccountDeps): Account {
         for (const done of requests.splice(0)) done();
       }
     },
-    async fetchNow() {
-      // Under the provider's minimum nothing can be fetched: the status as it is, and when the next round comes.
-      if (!ended && breaker.restMs() === 0) {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        requests.push(resolve);
-        wake?.abort();
-        await promise;
-      }
-      return status;
+    fetchNow,
+    confirm(answer) {
+      if (answer === undefined) deps.ledger.accounts.confirmKeep(account.id, account.keep);
+      else memory.answer = answer;
+      return fetchNow();
     },
     status: () => status,
   };

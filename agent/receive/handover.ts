@@ -11,6 +11,7 @@ import type { AccountConfig } from '../config.ts';
 import type { Local, LocalRecipient } from '../local/local.ts';
 import type { FetchedMail } from './body.ts';
 import type { Check } from './check.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import { readHeader, readable, receivedAt } from './header.ts';
 import type { HeaderLine } from './header.ts';
 import type { Entry, Fetched, Ledger } from './ledger.ts';
@@ -62,7 +63,8 @@ export async function handOver(deps: HandOverDeps, job: HandOver): Promise<Outco
   const missing = recipients.filter((address) => !before.some((known) => known.address === address));
   const { now, aside } = await hand(deps, job, { header, from, missing });
   // From here to the record nothing is awaited.
-  const fetched = { sha256: mail.sha256, sizeBytes: mail.body.sizeBytes, listedBytes };
+  const fingerprint = fingerprintOf(header);
+  const fetched = { sha256: mail.sha256, sizeBytes: mail.body.sizeBytes, listedBytes, fingerprint };
   const all = [...before, ...now];
   const open = all.filter(({ verdict }) => verdict === 'later');
   if (open.length > 0) {

@@ -2,7 +2,7 @@
 import type { Database } from '#shared/sqlite.ts';
 import type { LocalRecipient } from '../local/local.ts';
 
-export type MailState = 'seen' | 'handed-over' | 'quarantined' | 'delete-pending' | 'gone';
+export type MailState = 'seen' | 'handed-over' | 'quarantined' | 'delete-pending' | 'gone' | 'passed-over';
 export type Entry = {
   readonly id: number;
   readonly uidl: string;
@@ -14,6 +14,10 @@ export type Entry = {
   /** The listing's size when the mail was fetched. */
   readonly listedBytes: number | undefined;
   readonly sha256: string | undefined;
+  /** See fingerprint.ts; undefined when it was never fetched, or its header holds too little. */
+  readonly fingerprint: string | undefined;
+  /** Gone because somebody else removed it, not because we deleted it. */
+  readonly absent: boolean;
   /** Failed tries to fetch or hand over. */
   readonly attempts: number;
   /** Ordinal of the seen day on which it was handed over or quarantined. */
@@ -23,7 +27,8 @@ export type Entry = {
 export type Rows = ReturnType<typeof createRows>;
 
 export function createRows(db: Database) {
-  const columns = 'id, uidl, occurrence, state, recheck, listed_bytes, sha256, attempts, settled_day';
+  const columns =
+    'id, uidl, occurrence, state, recheck, listed_bytes, sha256, fingerprint, absent, attempts, settled_day';
   const all = db.prepare('SELECT ' + columns + ' FROM received WHERE account = ? ORDER BY id');
   const group = db.prepare('SELECT ' + columns + ' FROM received WHERE account = ? AND uidl = ? ORDER BY occurrence');
   const one = db.prepare('SELECT ' + columns + ' FROM received WHERE id = ?');
@@ -34,8 +39,12 @@ export function createRows(db: Database) {
   const prune = db.prepare("DELETE FROM received WHERE account = ? AND state = 'gone' AND gone_day < ?");
   const failed = db.prepare('UPDATE received SET attempts = attempts + 1 WHERE id = ?');
   const setState = db.prepare('UPDATE received SET state = ? WHERE id = ?');
-  const setGone = db.prepare("UPDATE received SET state = 'gone', gone_day = ? WHERE id = ?");
-  const doubt = db.prepare("UPDATE received SET state = 'seen', recheck = 1 WHERE id = ?");
+  const setGone = db.prepare("UPDATE received SET state = 'gone', gone_day = ?, absent = ? WHERE id = ?");
+  const doubt = db.prepare("UPDATE received SET state = 'seen', recheck = 1, absent = 0 WHERE id = ?");
+  // Its bytes may differ by what the provider put on top: the old digest says nothing any more.
+  const rename = db.prepare(
+    'UPDATE received SET uidl = ?, occurrence = ?, listed_bytes = ?, sha256 = NULL, absent = 0 WHERE id = ?',
+  );
   const move = db.prepare('UPDATE received SET occurrence = ? WHERE id = ?');
   // A settled mail is settled still, whatever was in doubt; its recipients say how.
   const restore = db.prepare(
@@ -56,7 +65,14 @@ export function createRows(db: Database) {
     prune: (account: string, beforeDay: number): void => void prune.run(account, beforeDay),
     failed: (id: number): void => void failed.run(id),
     setState: (id: number, state: MailState): void => void setState.run(state, id),
-    setGone: (id: number, today: number): void => void setGone.run(today, id),
+    setGone: (id: number, today: number): void => void setGone.run(today, 0, id),
+    setAbsent: (id: number, today: number): void => void setGone.run(today, 1, id),
+    rename(
+      id: number,
+      place: { readonly uidl: string; readonly occurrence: number; readonly bytes: number | undefined },
+    ): void {
+      rename.run(bytesOf(place.uidl), place.occurrence, place.bytes ?? null, id);
+    },
     doubt(entry: Entry): Entry {
       doubt.run(entry.id);
       return { ...entry, state: 'seen', recheck: true };
@@ -70,11 +86,11 @@ export function createRows(db: Database) {
 }
 
 type Row = Readonly<Record<string, unknown>>;
-const states: readonly MailState[] = ['seen', 'handed-over', 'quarantined', 'delete-pending', 'gone'];
+const states: readonly MailState[] = ['seen', 'handed-over', 'quarantined', 'delete-pending', 'gone', 'passed-over'];
 const verdicts: readonly LocalRecipient['verdict'][] = ['delivered', 'later', 'refused'];
 
 function decodeEntry(row: Row): Entry {
-  const { uidl, sha256 } = row;
+  const { uidl, sha256, fingerprint } = row;
   return {
     id: Number(row['id']),
     uidl: uidl instanceof Uint8Array ? Buffer.from(uidl).toString('latin1') : '',
@@ -83,6 +99,8 @@ function decodeEntry(row: Row): Entry {
     recheck: row['recheck'] === 1,
     listedBytes: numberOf(row['listed_bytes']),
     sha256: typeof sha256 === 'string' ? sha256 : undefined,
+    fingerprint: typeof fingerprint === 'string' ? fingerprint : undefined,
+    absent: row['absent'] === 1,
     attempts: Number(row['attempts']),
     settledDay: numberOf(row['settled_day']),
   };

@@ -6,12 +6,17 @@ import type { Point } from '#shared/meter.ts';
 import { transaction } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
 import type { LocalRecipient } from '../local/local.ts';
+import { createAccountRows } from './ledger-accounts.ts';
+import type { AccountRows, FirstRun } from './ledger-accounts.ts';
+import { createDays } from './ledger-days.ts';
+import type { Days } from './ledger-days.ts';
 import { createRows, decodeRecipient } from './ledger-rows.ts';
 import type { Entry } from './ledger-rows.ts';
-import { identify, reconcile } from './reconcile.ts';
+import { entryByContent, forgetOthers, identify, reconcile, rename } from './reconcile.ts';
 import type { Listed } from './reconcile.ts';
 
 export type { Entry, Listed };
+export type { FirstRun } from './ledger-accounts.ts';
 
 export const ledgerSchema = `
 CREATE TABLE received (
@@ -19,11 +24,13 @@ CREATE TABLE received (
   account TEXT NOT NULL,
   uidl BLOB NOT NULL,
   occurrence INTEGER NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('seen', 'handed-over', 'quarantined', 'delete-pending', 'gone')),
+  state TEXT NOT NULL CHECK (state IN ('seen', 'handed-over', 'quarantined', 'delete-pending', 'gone', 'passed-over')),
   recheck INTEGER NOT NULL DEFAULT 0,
   listed_bytes INTEGER,
   size_bytes INTEGER,
   sha256 TEXT,
+  fingerprint TEXT,
+  absent INTEGER NOT NULL DEFAULT 0,
   attempts INTEGER NOT NULL DEFAULT 0,
   settled_day INTEGER,
   gone_day INTEGER,
@@ -36,17 +43,46 @@ CREATE TABLE received_recipient (
   reply TEXT NOT NULL,
   PRIMARY KEY (mail, address)
 ) STRICT;
-CREATE TABLE seen_day (ordinal INTEGER PRIMARY KEY AUTOINCREMENT, day INTEGER NOT NULL UNIQUE) STRICT`;
+CREATE TABLE received_account (
+  account TEXT PRIMARY KEY,
+  first_run TEXT NOT NULL CHECK (first_run IN ('all', 'new-only', 'since')),
+  since_at INTEGER,
+  first_id INTEGER NOT NULL,
+  keep TEXT
+) STRICT;
+CREATE TABLE seen_day (
+  ordinal INTEGER PRIMARY KEY AUTOINCREMENT,
+  day INTEGER NOT NULL UNIQUE,
+  doubtful INTEGER NOT NULL DEFAULT 0
+) STRICT`;
 
 export type Fetched = {
   readonly sha256: string;
   readonly sizeBytes: number;
   readonly listedBytes: number | undefined;
+  readonly fingerprint?: string | undefined;
 };
 
-export type Ledger = {
-  /** Notes that the agent sees this calendar day; gives the ordinal of the latest day seen. A clock jump adds one at most. */
-  readonly sawDay: (now: number) => number;
+export type Ledger = Days & {
+  readonly accounts: AccountRows;
+  /** All that is known of an account, also what is gone. */
+  readonly entries: (account: string) => readonly Entry[];
+  /** Of a provider without UIDL: the entry of the n-th mail with this content. */
+  readonly byContent: (account: string, sha256: string, occurrence: number) => Entry;
+  /** Of a provider without UIDL: these are all that it has. */
+  readonly onlyThese: (account: string, present: ReadonlySet<number>, today: number) => void;
+  /** Known mails stand under other UIDLs now. */
+  readonly rename: (account: string, moves: readonly { readonly id: number; readonly listed: Listed }[]) => void;
+  /** Never to be handed over, never to be deleted. */
+  readonly passOver: (ids: readonly number[]) => void;
+  /** The UIDL stands for another mail, perhaps: content must tell. */
+  readonly distrust: (entry: Entry) => Entry;
+  /** The first listing of an account and what is to be done with it, in one. */
+  readonly begin: (
+    account: string,
+    firstRun: FirstRun,
+    found: { readonly listing: readonly Listed[]; readonly complete: boolean; readonly today: number },
+  ) => readonly Entry[];
   /** Brings the rows of an account in line with a listing, gives one entry per listed mail, in order. */
   readonly reconcile: (
     account: string,
@@ -78,10 +114,7 @@ export type Ledger = {
 export function createLedger(options: { readonly db: Database; readonly journal: Journal }): Ledger {
   const { db, journal } = options;
   const rows = createRows(db);
-  const insertDay = db.prepare(
-    'INSERT OR IGNORE INTO seen_day (day) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM seen_day WHERE day = ?)',
-  );
-  const lastDay = db.prepare('SELECT max(ordinal) AS ordinal FROM seen_day');
+  const accounts = createAccountRows(db);
   const upsertRecipient = db.prepare(
     'INSERT INTO received_recipient (mail, address, verdict, reply) VALUES (?, ?, ?, ?) ' +
       'ON CONFLICT (mail, address) DO UPDATE SET verdict = excluded.verdict, reply = excluded.reply',
@@ -90,7 +123,7 @@ export function createLedger(options: { readonly db: Database; readonly journal:
     'SELECT address, verdict, reply FROM received_recipient WHERE mail = ? ORDER BY rowid',
   );
   const noteFetched = db.prepare(
-    'UPDATE received SET sha256 = ?, size_bytes = ?, listed_bytes = ?, recheck = 0 WHERE id = ?',
+    'UPDATE received SET sha256 = ?, size_bytes = ?, listed_bytes = ?, fingerprint = ?, recheck = 0 WHERE id = ?',
   );
   const settleMail = db.prepare(
     'UPDATE received SET state = ?, settled_day = coalesce(settled_day, ?), attempts = 0 WHERE id = ?',
@@ -98,18 +131,32 @@ export function createLedger(options: { readonly db: Database; readonly journal:
 
   function noteVerdicts(id: number, fetched: Fetched, recipients: readonly LocalRecipient[]): void {
     transaction(db, () => {
-      noteFetched.run(fetched.sha256, fetched.sizeBytes, fetched.listedBytes ?? null, id);
+      const { sha256, sizeBytes, listedBytes, fingerprint } = fetched;
+      noteFetched.run(sha256, sizeBytes, listedBytes ?? null, fingerprint ?? null, id);
       for (const { address, verdict, text } of recipients)
         upsertRecipient.run(id, address, verdict, text.slice(0, 1_000));
     });
   }
 
   return {
-    sawDay(now) {
-      const day = Math.floor(now / 86_400_000);
-      insertDay.run(day, day);
-      return Number(lastDay.get()?.['ordinal'] ?? 0);
-    },
+    ...createDays(db),
+    accounts,
+    begin: (account, firstRun, found) =>
+      transaction(db, () => {
+        const entries = reconcile(rows, { account, ...found });
+        const firstId = entries.reduce((highest, { id }) => Math.max(highest, id), 0);
+        accounts.begin(account, firstRun, firstId);
+        if (firstRun.kind !== 'new-only') return entries;
+        for (const { id } of entries) rows.setState(id, 'passed-over');
+        return entries.map((entry) => ({ ...entry, state: 'passed-over' }));
+      }),
+    entries: rows.all,
+    byContent: (account, sha256, occurrence) =>
+      transaction(db, () => entryByContent(rows, { account, sha256, occurrence })),
+    onlyThese: (account, present, today) => transaction(db, () => forgetOthers(rows, account, present, today)),
+    rename: (account, moves) => transaction(db, () => rename(rows, account, moves)),
+    passOver: (ids) => transaction(db, () => ids.forEach((id) => rows.setState(id, 'passed-over'))),
+    distrust: (entry) => rows.doubt(entry),
     reconcile: (account, listing, complete, today) =>
       transaction(db, () => reconcile(rows, { account, listing, complete, today })),
     identify: (account, entry, sha256, today) =>

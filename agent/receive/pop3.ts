@@ -49,7 +49,7 @@ export type Pop3 = {
 };
 
 /** As much as body.ts keeps of a mail's beginning. */
-const headBytes = 256 * 1024;
+export const headBytes = 256 * 1024;
 
 /** Connects, starts TLS as configured, logs in. Throws Pop3Error, and ConnectError of agent/net. */
 export async function openPop3(options: Pop3Options): Promise<Pop3> {
@@ -70,7 +70,10 @@ export async function openPop3(options: Pop3Options): Promise<Pop3> {
       capabilities = await capa(session);
     }
     const auth = options.auth ?? 'auto';
-    await logIn(session, { endpoint, secure: wire.secure(), user, secret, auth, capabilities, greeting });
+    const login = { endpoint, secure: wire.secure(), user, secret, auth, capabilities, greeting };
+    await logIn(session, login).catch((error: unknown) => {
+      throw withDelay(error, capabilities);
+    });
     return createCommands(session, withLoginDelay(await capa(session), capabilities));
   } catch (error) {
     wire.close();
@@ -122,6 +125,23 @@ async function capa(session: Session): Promise<ReadonlyMap<string, string>> {
     if (error instanceof Pop3Error && error.trouble === 'refused') return new Map();
     throw error;
   }
+}
+
+/** RFC 2449 section 6.5: seconds between two logins, perhaps with USER after them; 0 when the server names none. */
+export function loginDelayOf(capabilities: ReadonlyMap<string, string>): number {
+  const seconds = /^\d{1,5}/.exec(capabilities.get('LOGIN-DELAY') ?? '')?.[0];
+  return Math.min(86_400, Number(seconds ?? 0));
+}
+
+/** For servers that refuse an early login without saying how early. */
+const unnamedDelaySeconds = 60;
+
+/** A login that came too early says how long to wait: the next one, too early again, may begin the wait anew. */
+function withDelay(error: unknown, capabilities: ReadonlyMap<string, string>): unknown {
+  if (!(error instanceof Pop3Error) || error.code !== 'LOGIN-DELAY') return error;
+  const { trouble, step, code, cause } = error;
+  const loginDelaySeconds = Math.max(loginDelayOf(capabilities), unnamedDelaySeconds);
+  return new Pop3Error(error.message, { trouble, step, code, cause, loginDelaySeconds });
 }
 
 /** A server may name its LOGIN-DELAY only before the login (RFC 2449 section 6.5). */

@@ -15,7 +15,7 @@ import type { AccountConfig } from '../config.ts';
 import type { Local } from '../local/local.ts';
 import type { Endpoint, openSocket } from '../net/socket.ts';
 import { createAccount } from './account.ts';
-import type { AccountStatus } from './account.ts';
+import type { Account, AccountStatus } from './account.ts';
 import { createBodyStore } from './body.ts';
 import type { ScannerState } from './check.ts';
 import { createLedger } from './ledger.ts';
@@ -65,6 +65,8 @@ export type Receive = {
   readonly run: (signal: AbortSignal) => Promise<void>;
   /** A round now, of one account or of all, ending pauses; resolves when they are over. Throws UserError for an unknown account. */
   readonly fetchNow: (accountId?: string) => Promise<readonly AccountStatus[]>;
+  /** Answers what an account asks, then a round of it; see Account.confirm. Throws UserError for an unknown account. */
+  readonly confirm: (accountId: string, answer?: 'known' | 'new') => Promise<readonly AccountStatus[]>;
   readonly status: () => readonly AccountStatus[];
   readonly quarantine: Omit<QuarantineDesk, 'prepare'>;
   /** The scanners of the content check. */
@@ -113,6 +115,13 @@ export function createReceive(options: ReceiveOptions): Receive {
     }),
   );
 
+  function choose(what: string, accountId: string | undefined): readonly Account[] {
+    const asked = accounts.filter((account) => accountId === undefined || account.status().id === accountId);
+    if (asked.length > 0 || accountId === undefined) return asked;
+    const known = accounts.map((account) => account.status().id).join(', ');
+    throw new UserError('Cannot ' + what + ' account ' + accountId + ': unknown, expected one of ' + known);
+  }
+
   return {
     async run(signal) {
       signal.addEventListener('abort', () => stopping.abort(), { once: true });
@@ -128,14 +137,8 @@ export function createReceive(options: ReceiveOptions): Receive {
       }
       await Promise.all(accounts.map((account) => account.run(signal)));
     },
-    fetchNow(accountId) {
-      const asked = accounts.filter((account) => accountId === undefined || account.status().id === accountId);
-      if (asked.length === 0 && accountId !== undefined) {
-        const known = accounts.map((account) => account.status().id).join(', ');
-        throw new UserError('Cannot fetch account ' + accountId + ': unknown, expected one of ' + known);
-      }
-      return Promise.all(asked.map((account) => account.fetchNow()));
-    },
+    fetchNow: (accountId) => Promise.all(choose('fetch', accountId).map((account) => account.fetchNow())),
+    confirm: (accountId, answer) => Promise.all(choose('confirm', accountId).map((account) => account.confirm(answer))),
     status: () => accounts.map((account) => account.status()),
     quarantine: desk,
     scanners: check.states,

@@ -84,12 +84,53 @@ export function identify(
 
 /** Not listed any more: remembered by its content, if that is known. */
 function leave(rows: Rows, entry: Entry, today: number): void {
-  if (entry.sha256 === undefined) rows.remove(entry.id);
-  else rows.setGone(entry.id, today);
+  if (entry.sha256 === undefined && entry.fingerprint === undefined) rows.remove(entry.id);
+  // A DELE that was carried out although the answer to QUIT was lost.
+  else if (entry.state === 'delete-pending') rows.setGone(entry.id, today);
+  else rows.setAbsent(entry.id, today);
 }
 
 function swap(rows: Rows, a: Entry, b: Entry): void {
   rows.move(a.id, -a.id); // a place that nobody has
   rows.move(b.id, a.occurrence);
   rows.move(a.id, b.occurrence);
+}
+
+/**
+ * The entry of a mail that only its content names (a provider without UIDL): the n-th with this content in the session. One
+ * that was gone is another mail now, as its double was deleted.
+ */
+export function entryByContent(
+  rows: Rows,
+  options: { readonly account: string; readonly sha256: string; readonly occurrence: number },
+): Entry {
+  const { account, occurrence } = options;
+  const uidl = contentUidl(options.sha256);
+  const known = rows.group(account, uidl).find((entry) => entry.occurrence === occurrence);
+  if (known !== undefined && known.state !== 'gone') return known;
+  if (known !== undefined) rows.remove(known.id);
+  return rows.insert(account, uidl, occurrence);
+}
+
+/** What stands for the UIDL of a mail that has none. */
+export function contentUidl(sha256: string): string {
+  return 'sha256:' + sha256;
+}
+
+/** Mails that were not among all that the provider has. */
+export function forgetOthers(rows: Rows, account: string, present: ReadonlySet<number>, today: number): void {
+  for (const entry of rows.all(account))
+    if (entry.state !== 'gone' && !present.has(entry.id)) leave(rows, entry, today);
+}
+
+/** Known mails stand under other UIDLs now; `listed` are their new places. */
+export function rename(
+  rows: Rows,
+  account: string,
+  moves: readonly { readonly id: number; readonly listed: Listed }[],
+): void {
+  for (const { id, listed } of moves) {
+    const taken = rows.group(account, listed.uidl).map(({ occurrence }) => occurrence);
+    rows.rename(id, { uidl: listed.uidl, occurrence: Math.max(0, ...taken) + 1, bytes: listed.sizeBytes });
+  }
 }

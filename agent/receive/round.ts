@@ -1,20 +1,23 @@
-// One session with one mailbox: listing, what is new, RETR, hand over, record, DELE what may go, QUIT, record that it is gone.
-// Promises: DELE only for what the ledger says was handed over, and never in a session that broke; one bad mail does not
-// hold up the others; never more mails between RETR and hand-over than local sessions and a bounded read-ahead.
-import { describe } from '#shared/failure.ts';
+// One session with one mailbox: STAT; when something may have changed: listing, what is new, RETR, hand over, record, DELE
+// what may go, QUIT, record that it is gone.
+// Promises: DELE only for what the ledger says was handed over, and never in a session that broke; a round that finds
+// nothing new writes nothing to disk.
 import type { SecretSource } from '../accounts/secret.ts';
 import type { Endpoint, openSocket } from '../net/socket.ts';
-import type { BodyStore, FetchedMail } from './body.ts';
-import { handOver } from './handover.ts';
-import type { HandOverDeps, Outcome } from './handover.ts';
-import type { Entry, Listed } from './ledger.ts';
-import { openPop3 } from './pop3.ts';
+import type { BodyStore } from './body.ts';
+import { deleteDue } from './deletion.ts';
+import { fetchNew } from './fetching.ts';
+import type { HandOverDeps } from './handover.ts';
+import { lookInto } from './mailbox.ts';
+import { loginDelayOf, openPop3 } from './pop3.ts';
 import type { Pop3 } from './pop3.ts';
-import { Pop3Error } from './pop3-error.ts';
 import { troubleOf } from './problem.ts';
 import type { Trouble } from './problem.ts';
-import { deletable } from './retention.ts';
-import { createSlots } from './slots.ts';
+import { Question } from './question.ts';
+import { showKeep } from './retention.ts';
+import type { Keep } from './retention.ts';
+import { isOversized } from './round-run.ts';
+import type { Run, Times } from './round-run.ts';
 import type { Pop3Timeouts } from './wire.ts';
 
 export type RoundDeps = HandOverDeps & {
@@ -37,6 +40,22 @@ export type Memory = {
   /** Mails that the local server refused one after the other, and what it said last. */
   refusedInRow: number;
   lastRefusal: string;
+  /** What a person said about a mailbox that the provider moved: its mails are `known`, or `new`. */
+  answer: 'known' | 'new' | undefined;
+  /** How the mailbox stood after the last listing that left nothing to do. */
+  calm: Calm | undefined;
+  /**
+   * Mails whose listed size is not the recorded one, by ledger id, as they were found at that size. `changed`: the provider
+   * has changed the mail itself, so it stays there.
+   */
+  readonly looked: Map<number, { readonly sizeBytes: number | undefined; readonly found: 'same' | 'changed' }>;
+};
+export type Calm = Pick<RoundResult, 'waiting' | 'hint' | 'counts'> & {
+  readonly count: number;
+  readonly sizeBytes: number;
+  readonly today: number;
+  /** Rounds since, with STAT alone. */
+  rounds: number;
 };
 export type RoundOptions = {
   readonly memory: Memory;
@@ -51,54 +70,37 @@ export type RoundResult = {
   readonly trouble: Trouble | undefined;
   /** Mails that wait although the round went well: why. */
   readonly waiting: string;
+  /** What a person may want to know although all is well. */
+  readonly hint: string;
+  /** What a person must decide before the account goes on; empty when nothing. */
+  readonly question: string;
   /** Undefined when the session did not get as far as a listing. */
-  readonly counts: { readonly backlog: number; readonly kept: number } | undefined;
+  readonly counts:
+    | { readonly backlog: number; readonly kept: number; readonly oversized: number; readonly passedOver: number }
+    | undefined;
+  readonly times: Times;
+  /** As STAT says. */
+  readonly mailboxBytes: number | undefined;
   /** There is more to do at once. */
   readonly more: boolean;
   /** What the server wants between two logins. */
   readonly loginDelaySeconds: number;
 };
 
-/** So many refusals in a row and the local server is wrong, not the mail. */
-export const maxRefusedInRow = 5;
-const readAhead = 16;
-/** A session of thousands is ended and begun again: what was done until then is safe from a broken line. */
-const maxMails = 500;
-const maxDeletions = 1_000;
-const deletionWindow = 50;
-const maxRetryMs = 3_600_000;
-
-type Item = { readonly listed: Listed; entry: Entry; fetchedNow: boolean };
-type Run = {
-  readonly deps: RoundDeps;
-  readonly options: RoundOptions;
-  readonly today: number;
-  items: readonly Item[] | undefined;
-  /** Mails that the server has but does not name. */
-  unnamed: number;
-  more: boolean;
-  /** Why no further mail is fetched in this session. */
-  trouble: Trouble | undefined;
-  readonly gone: Set<number>;
-};
+/** So often, in rounds, the mailbox is listed although STAT says that nothing has changed. */
+const listEvery = 20;
 
 export async function runRound(deps: RoundDeps, options: RoundOptions): Promise<RoundResult> {
-  const run: Run = {
-    deps,
-    options,
-    today: deps.ledger.sawDay(deps.clock.now()),
-    items: undefined,
-    unnamed: 0,
-    more: false,
-    trouble: undefined,
-    gone: new Set(),
-  };
+  const { memory } = options;
+  const run = beginRun(deps, options);
   let loginDelaySeconds = 0;
+  let question = '';
+  let stat: Stat | undefined;
   let pop3: Pop3 | undefined;
   try {
-    for (const [id, write] of options.memory.owed) {
+    for (const [id, write] of memory.owed) {
       write();
-      options.memory.owed.delete(id);
+      memory.owed.delete(id);
     }
     pop3 = await openPop3({
       endpoint: deps.endpoint,
@@ -111,201 +113,123 @@ export async function runRound(deps: RoundDeps, options: RoundOptions): Promise<
       ...(deps.connect === undefined ? {} : { connect: deps.connect }),
     });
     loginDelaySeconds = loginDelayOf(pop3.capabilities);
-    await list(run, pop3);
+    run.times.loginMs = deps.clock.monotonic() - run.startedAt;
+    stat = await pop3.stat();
+    const { calm } = memory;
+    if (calm !== undefined && isCalm(run, calm, stat)) {
+      await pop3.quit();
+      calm.rounds += 1;
+      const { waiting, hint, counts } = calm;
+      const { times } = run;
+      const known = { waiting, hint, counts, times, mailboxBytes: stat.sizeBytes, question };
+      return { ...known, trouble: undefined, more: false, loginDelaySeconds };
+    }
+    memory.calm = undefined;
+    const listedAt = deps.clock.monotonic();
+    await lookInto(run, pop3, stat);
+    run.times.listMs = deps.clock.monotonic() - listedAt;
     await fetchNew(run, pop3);
-    await finish(run, pop3);
+    const endedBadly = run.trouble !== undefined && run.trouble.kind !== 'local';
+    if (!options.signal.aborted && !endedBadly) await deleteDue(run, pop3, keepNow(run));
   } catch (error) {
-    run.trouble = troubleOf(error, deps.account.id, deps.endpoint);
+    if (error instanceof Question) question = error.message;
+    else run.trouble = troubleOf(error, deps.account.id, deps.endpoint);
+    if (error instanceof Pop3Error) loginDelaySeconds = Math.max(loginDelaySeconds, error.loginDelaySeconds);
   } finally {
     pop3?.close();
   }
-  return { trouble: run.trouble, waiting: waitingOf(run), counts: countsOf(run), more: run.more, loginDelaySeconds };
+  const { trouble, more, times } = run;
+  const told = { waiting: waitingOf(run), hint: hintOf(run), counts: countsOf(run) };
+  if (stat !== undefined && question === '') memory.calm = calmOf(run, stat, told);
+  return { ...told, trouble, question, more, times, mailboxBytes: stat?.sizeBytes, loginDelaySeconds };
 }
 
-async function list(run: Run, pop3: Pop3): Promise<void> {
-  const { account, ledger } = run.deps;
-  const { count } = await pop3.stat();
-  const empty = { entries: new Map<number, never>(), badLines: 0 };
-  const [uidl, sizes] =
-    count === 0
-      ? [empty, empty]
-      : await Promise.all([pop3.uidl(), pop3.list().catch((error: unknown) => passRefusal(error, empty))]);
-  const listing = [...uidl.entries].map(([number, id]) => ({ number, uidl: id, sizeBytes: sizes.entries.get(number) }));
-  const complete = uidl.badLines === 0 && listing.length === count;
-  run.unnamed = Math.max(0, count - listing.length);
-  const entries = ledger.reconcile(account.id, listing, complete, run.today);
-  run.items = listing.flatMap((listed, index) => {
-    const entry = entries[index];
-    return entry === undefined ? [] : [{ listed, entry, fetchedNow: false }];
-  });
+type Stat = { readonly count: number; readonly sizeBytes: number };
+
+function beginRun(deps: RoundDeps, options: RoundOptions): Run {
+  return {
+    deps,
+    options,
+    today: deps.ledger.sawDay(deps.clock.now(), deps.clock.monotonic()),
+    startedAt: deps.clock.monotonic(),
+    items: undefined,
+    since: undefined,
+    byContent: false,
+    contents: new Map(),
+    unnamed: 0,
+    keepQuestion: '',
+    more: false,
+    unfinished: false,
+    trouble: undefined,
+    gone: new Set(),
+    times: {},
+  };
 }
 
-/** Only -ERR is passed over. */
-function passRefusal<T>(error: unknown, instead: T): T {
-  if (error instanceof Pop3Error && error.trouble === 'refused') return instead;
-  throw error;
+/** Nothing has changed and nothing is due: the listing would say what is known. */
+function isCalm(run: Run, calm: Calm, stat: Stat): boolean {
+  const { impatient, memory } = run.options;
+  const now = run.deps.clock.monotonic();
+  const same = calm.count === stat.count && calm.sizeBytes === stat.sizeBytes && calm.today === run.today;
+  const retryDue = [...memory.retries.values()].some(({ dueAt }) => dueAt <= now);
+  return same && !impatient && !retryDue && calm.rounds + 1 < (run.deps.account.listEvery ?? listEvery);
 }
 
-async function fetchNew(run: Run, pop3: Pop3): Promise<void> {
-  const { deps, options } = run;
-  const now = deps.clock.monotonic();
-  const due = (run.items ?? []).filter(({ entry }) => {
-    const retry = options.memory.retries.get(entry.id);
-    return entry.state === 'seen' && (options.impatient || retry === undefined || retry.dueAt <= now);
-  });
-  // What failed before comes last: it may be what breaks the session.
-  due.sort((a, b) => a.entry.attempts - b.entry.attempts || a.listed.number - b.listed.number);
-  if (due.length > maxMails) run.more = true;
-  // A local server that was out of reach is tried with one mail, not with all.
-  const width = deps.local.problem() === undefined ? deps.sessions + (pop3.pipelining ? readAhead : 1) : 1;
-  const slots = createSlots(width);
-  const sessions = createSlots(deps.sessions);
-  const tasks: Promise<void>[] = [];
-  for (const item of due.slice(0, maxMails)) {
-    await slots.take();
-    if (isOver(run)) break;
-    tasks.push(fetchOne(run, pop3, item, sessions).finally(slots.free));
-  }
-  // None may be left behind: the next round would hand its mail over a second time.
-  const results = await Promise.allSettled(tasks);
-  for (const result of results) if (result.status === 'rejected') throw result.reason;
-}
-
-function isOver(run: Run): boolean {
-  const { signal, memory } = run.options;
-  const stopped = signal.aborted || memory.owed.size > 0 || memory.refusedInRow >= maxRefusedInRow;
-  return stopped || run.trouble !== undefined;
-}
-
-async function fetchOne(run: Run, pop3: Pop3, item: Item, sessions: ReturnType<typeof createSlots>): Promise<void> {
-  const { deps, options, today } = run;
-  const startedAt = deps.clock.monotonic();
-  const mail = await retrieve(run, pop3, item);
-  if (mail === undefined) return;
-  try {
-    await sessions.take();
-    try {
-      if (isOver(run)) return;
-      const { entry, listed } = item;
-      const job = { entry, mail, listedBytes: listed.sizeBytes, startedAt, today, signal: options.handOverSignal };
-      const owe = (id: number, write: () => void): void => void options.memory.owed.set(id, write);
-      note(run, item, await handOver(deps, { ...job, owe }));
-    } finally {
-      sessions.free();
-    }
-  } catch (error) {
-    // Disk full in quarantine, database locked: this mail waits, the others go on.
-    failed(run, item, describe(error));
-  } finally {
-    await mail.discard().catch((error: unknown) => {
-      deps.log.warn({ error: describe(error) }, 'temporary file not removed');
-    });
-  }
-}
-
-/** The whole mail, or undefined when it could not be had. */
-async function retrieve(run: Run, pop3: Pop3, item: Item): Promise<FetchedMail | undefined> {
-  const { deps } = run;
-  const collector = deps.bodies.collect();
-  try {
-    await pop3.retr(item.listed.number, collector.write);
-    return await collector.finish();
-  } catch (error) {
-    await collector.discard().catch(() => {}); // what is left is removed at the next start
-    const broke = error instanceof Pop3Error && error.trouble !== 'refused';
-    if (broke && (run.trouble !== undefined || error.trouble === 'stopped')) return undefined;
-    // The first mail to fail is the one that was being read.
-    failed(run, item, describe(error));
-    if (broke) run.trouble = troubleOf(error, deps.account.id, deps.endpoint);
-    return undefined;
-  }
-}
-
-function note(run: Run, item: Item, outcome: Outcome): void {
+function calmOf(run: Run, stat: Stat, told: Pick<RoundResult, 'waiting' | 'hint' | 'counts'>): Calm | undefined {
+  const { trouble, more, unfinished, items, today } = run;
+  if (trouble !== undefined || more || unfinished || items === undefined) return undefined;
   const { memory } = run.options;
-  item.entry = outcome.entry;
-  item.fetchedNow = true;
-  switch (outcome.kind) {
-    case 'handed-over':
-      memory.refusedInRow = 0;
-      memory.retries.delete(outcome.entry.id);
-      return;
-    case 'quarantined':
-      memory.refusedInRow += 1;
-      memory.lastRefusal = outcome.text;
-      memory.retries.delete(outcome.entry.id);
-      return;
-    case 'known':
-      return;
-    case 'later': {
-      const problem = run.deps.local.problem();
-      // Out of reach is not the mail's fault, and concerns all of them.
-      if (problem === undefined) failed(run, item, outcome.text);
-      else run.trouble ??= { kind: 'local', problem: run.deps.account.id + ': ' + problem };
-    }
-  }
+  const untried = items.some(
+    (item) => item.entry.state === 'seen' && !memory.retries.has(item.entry.id) && !isOversized(run.deps.account, item),
+  );
+  if (untried) return undefined;
+  const gone = items.filter(({ entry }) => run.gone.has(entry.id));
+  // An unknown size makes NaN, which is no size that STAT can say.
+  const goneBytes = gone.reduce((sum, { listed }) => sum + (listed.sizeBytes ?? NaN), 0);
+  return { ...told, count: stat.count - gone.length, sizeBytes: stat.sizeBytes - goneBytes, today, rounds: 0 };
 }
 
-function failed(run: Run, item: Item, text: string): void {
-  const { ledger, clock, account, log } = run.deps;
-  const { id, attempts } = item.entry;
-  ledger.failed(id);
-  const waitMs = Math.min(maxRetryMs, account.intervalSeconds * 1_000 * 2 ** Math.min(attempts, 20));
-  const known = run.options.memory.retries.get(id);
-  run.options.memory.retries.set(id, { dueAt: clock.monotonic() + waitMs, text });
-  if (known?.text !== text)
-    log.warn({ account: account.id, mail: id, attempts: attempts + 1, error: text }, 'mail waits at the provider');
-}
-
-/** Deletes what may go and ends the session, if it is still good. */
-async function finish(run: Run, pop3: Pop3): Promise<void> {
-  const { deps, options, today } = run;
-  const { ledger, account, reached } = deps;
-  if (options.signal.aborted || (run.trouble !== undefined && run.trouble.kind !== 'local')) return;
-  const items = run.items ?? [];
-  const copies = items.map(({ listed, entry, fetchedNow }) => ({
-    number: listed.number,
-    uidl: listed.uidl,
-    state: entry.state,
-    handedOverDay: entry.settledDay,
-    recordedBytes: entry.listedBytes,
-    listedBytes: listed.sizeBytes,
-    fetchedNow,
-  }));
-  const allowed = new Set(deletable(copies, account.keep, today));
-  const going = items.filter(({ listed }) => allowed.has(listed.number)).slice(0, maxDeletions);
-  if (going.length < allowed.size) run.more = true;
-  ledger.deletePending(going.map(({ entry }) => entry.id));
-  const deleted: number[] = [];
-  for (let from = 0; from < going.length; from += deletionWindow) {
-    const window = going.slice(from, from + deletionWindow);
-    await Promise.all(
-      window.map(async ({ listed, entry }) => {
-        if (
-          !(await pop3.dele(listed.number).then(
-            () => true,
-            (error: unknown) => passRefusal(error, false),
-          ))
-        )
-          return;
-        deleted.push(entry.id);
-        reached('receive.deleted');
-      }),
-    );
-  }
-  await pop3.quit();
-  if (deleted.length === 0) return;
-  reached('receive.quit');
-  ledger.gone(deleted, today);
-  for (const id of deleted) run.gone.add(id);
+/** The keeping time in force; undefined when nothing may be deleted today because days have passed. */
+function keepNow(run: Run): Keep | undefined {
+  const { account, ledger } = run.deps;
+  const { keep, kept } = ledger.accounts.keepInForce(account.id, account.keep);
+  if (kept > 0)
+    run.keepQuestion =
+      account.id +
+      ': keep was shortened from ' +
+      showKeep(keep) +
+      ' to ' +
+      showKeep(account.keep) +
+      ', so that mails kept at the provider (' +
+      kept +
+      ' now) go earlier; until that is confirmed (`mailferry confirm ' +
+      account.id +
+      '`) the old time holds';
+  return keep !== 'none' && ledger.isDayInDoubt() ? undefined : keep;
 }
 
 function countsOf(run: Run): RoundResult['counts'] {
-  if (run.items === undefined) return undefined;
-  const handed = run.items.filter(({ entry }) => entry.state === 'handed-over' || entry.state === 'delete-pending');
-  const kept = handed.filter(({ entry }) => !run.gone.has(entry.id)).length;
-  const seen = run.items.filter(({ entry }) => entry.state === 'seen').length;
-  return { backlog: seen + run.unnamed, kept };
+  const { items } = run;
+  if (items === undefined) return undefined;
+  const count = (...states: readonly string[]): number =>
+    items.filter(({ entry }) => states.includes(entry.state) && !run.gone.has(entry.id)).length;
+  const oversized = items.filter((item) => isOversized(run.deps.account, item)).length;
+  return {
+    backlog: count('seen') - oversized + run.unnamed,
+    kept: count('handed-over', 'delete-pending'),
+    oversized,
+    passedOver: count('passed-over'),
+  };
+}
+
+function hintOf(run: Run): string {
+  const counts = countsOf(run);
+  if (counts === undefined) return '';
+  const { oversized, passedOver } = counts;
+  const hints = [];
+  if (oversized > 0) hints.push(oversized + ' mails above maxSizeBytes stay at the provider');
+  if (passedOver > 0) hints.push(passedOver + ' mails that are not wanted stay at the provider');
+  return hints.join(', ');
 }
 
 function waitingOf(run: Run): string {
@@ -315,16 +239,18 @@ function waitingOf(run: Run): string {
     entry.state === 'seen' ? (retries.get(entry.id)?.text ?? []) : [],
   );
   const [first] = texts;
+  const reasons = run.keepQuestion === '' ? [] : [run.keepQuestion];
   if (first !== undefined)
-    return (
-      id + ': mails that wait at the provider and are tried again: ' + texts.length + ', the first because of: ' + first
+    reasons.push(
+      id +
+        ': mails that wait at the provider and are tried again: ' +
+        texts.length +
+        ', the first because of: ' +
+        first,
     );
-  if (run.unnamed === 0) return '';
-  return id + ': mails that cannot be fetched because the provider gives no usable UIDL for them: ' + run.unnamed;
-}
-
-/** RFC 2449 section 6.5: seconds, perhaps with USER after it. */
-function loginDelayOf(capabilities: ReadonlyMap<string, string>): number {
-  const seconds = /^\d{1,5}/.exec(capabilities.get('LOGIN-DELAY') ?? '')?.[0];
-  return Math.min(86_400, Number(seconds ?? 0));
+  if (run.unnamed > 0)
+    reasons.push(
+      id + ': mails that cannot be fetched because the provider gives no usable UIDL for them: ' + run.unnamed,
+    );
+  return reasons.join('; ');
 }

@@ -41,6 +41,7 @@ export async function startAgent(options: {
       password: { file: 'secret' },
       recipients: [to],
       keep: 'none',
+      firstRun: 'all',
       intervalSeconds: 86_400,
       ...options,
     })),

@@ -64,6 +64,7 @@ const receive = createReceive({
         password: { env: 'UNUSED' },
         recipients: [life.recipient],
         keep: 'none',
+        firstRun: 'all',
         intervalSeconds: 1,
       },
       endpoint: pop3,

@@ -70,6 +70,7 @@ export async function createEstate(options: {
       password: secret,
       recipients: [address],
       keep: 'none',
+      firstRun: 'all',
       intervalSeconds: 1,
     })),
     relay: {

@@ -32,6 +32,7 @@ test('each wrong account gets one clear line, and the right one is fetched', asy
     user: 'info@example.org',
     password: { file: 'secret' },
     recipients: ['info@example.org'],
+    firstRun: 'all',
     intervalSeconds: 1,
     ...more,
   });

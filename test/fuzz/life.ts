@@ -65,6 +65,7 @@ export async function runLife(options: {
           password: { env: 'UNUSED' },
           recipients: ['info@example.org'],
           keep: 'none',
+          firstRun: 'all',
           intervalSeconds: 15,
         },
         endpoint,

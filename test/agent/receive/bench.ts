@@ -21,7 +21,12 @@ import type { CheckSetup } from '../../../agent/receive/scanners.ts';
 import type { Pop3Timeouts } from '../../../agent/receive/wire.ts';
 import type { Lab } from '../../lab/lab.ts';
 
-export type BenchAccount = Partial<AccountConfig> & { readonly endpoint: Endpoint; readonly secret?: string };
+export type BenchAccount = Partial<AccountConfig> & {
+  readonly endpoint: Endpoint;
+  readonly secret?: string;
+  /** Without firstRun. */
+  readonly undecided?: boolean;
+};
 export type Bench = {
   readonly db: Database;
   readonly folder: string;
@@ -32,8 +37,11 @@ export type Bench = {
   readonly mailIn: () => readonly Point[];
   /** What was said through the meter. */
   readonly gauges: readonly Point[];
-  /** The wall clock, in days from now. */
+  /** Time passes. */
   readonly passDays: (days: number) => void;
+  /** Somebody sets the wall clock, by days. */
+  readonly setClock: (days: number) => void;
+  readonly confirm: (account: string, answer?: 'known' | 'new') => Promise<readonly AccountStatus[]>;
   readonly quarantine: Receive['quarantine'];
   readonly scanners: Receive['scanners'];
   readonly stop: () => Promise<void>;
@@ -60,7 +68,12 @@ export async function createBench(
   const journal = createJournal(db);
   const gauges: Point[] = [];
   let offsetMs = 0;
-  const clock = { ...systemClock, now: () => Date.now() + offsetMs };
+  let jumpMs = 0;
+  const clock = {
+    ...systemClock,
+    now: () => Date.now() + offsetMs + jumpMs,
+    monotonic: () => systemClock.monotonic() + offsetMs,
+  };
   const log = createLog({ level: 'silent', name: 'test' });
   const { host, port, tls } = options.local;
   const sessions = options.sessions ?? 4;
@@ -112,13 +125,15 @@ export async function createBench(
     mailIn: () => journal.read(0, 10_000).points.filter(({ name }) => name === 'mail_in'),
     gauges,
     passDays: (days) => void (offsetMs += days * 86_400_000),
+    setClock: (days) => void (jumpMs += days * 86_400_000),
+    confirm: receive.confirm,
     quarantine: receive.quarantine,
     scanners: receive.scanners,
     stop,
   };
 }
 
-function setupOf({ endpoint, secret, ...config }: BenchAccount) {
+function setupOf({ endpoint, secret, undecided, ...config }: BenchAccount) {
   const { host, port, tls } = endpoint;
   const standard = {
     id: 'info',
@@ -129,6 +144,7 @@ function setupOf({ endpoint, secret, ...config }: BenchAccount) {
     password: { env: 'UNUSED' },
     recipients: ['info@example.org'],
     keep: 'none' as const,
+    ...(undecided === true ? {} : { firstRun: 'all' as const }),
     intervalSeconds: 3_600,
   };
   return { config: { ...standard, ...config }, endpoint, password: secret ?? 'right' };

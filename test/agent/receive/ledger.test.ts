@@ -94,6 +94,8 @@ test('handed over and its point are one transaction', () => {
       recheck: false,
       listedBytes: 100,
       sha256: 'sha',
+      fingerprint: undefined,
+      absent: false,
       attempts: 0,
       settledDay: 1,
     },

@@ -17,7 +17,9 @@ const letter = (name: string, uid = 'uid-' + name): ScriptedMail => ({
   bytes: Buffer.from(
     'Return-Path: <customer@example.net>\r\nReceived: by mx.test; ' +
       new Date(Date.now() - 90_000).toUTCString().replace('GMT', '+0000') +
-      '\r\nSubject: ' +
+      '\r\nMessage-ID: <' +
+      name +
+      '@example.net>\r\nDate: Wed, 25 Nov 2026 08:00:00 +0000\r\nFrom: <customer@example.net>\r\nSubject: ' +
       name +
       '\r\n\r\ntext of ' +
       name +
@@ -351,7 +353,12 @@ test('a mail whose listed size changed is not deleted without being read', async
   await bench.fetch();
   assert.deepEqual(
     pop3.mails.map(({ uid }) => uid),
-    ['uid-m0'],
+    [],
+  );
+  const last = pop3.commands.slice(pop3.commands.lastIndexOf('LIST'));
+  assert.deepEqual(
+    last.filter((line) => /^(?:RETR|TOP)/.test(line)),
+    ['TOP 1 0', 'RETR 1', 'TOP 2 0'],
   );
 });
 

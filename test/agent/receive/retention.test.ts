@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { deletable } from '../../../agent/receive/retention.ts';
+import { deletable, dueCopies, isShorter, readKeep, spellKeep } from '../../../agent/receive/retention.ts';
 import type { Copy, Keep } from '../../../agent/receive/retention.ts';
 
 const handed: Copy = {
@@ -8,9 +8,7 @@ const handed: Copy = {
   uidl: 'a',
   state: 'handed-over',
   handedOverDay: 10,
-  recordedBytes: 500,
-  listedBytes: 500,
-  fetchedNow: false,
+  proven: true,
 };
 
 test('what may be deleted, one mail', () => {
@@ -28,16 +26,8 @@ test('what may be deleted, one mail', () => {
     ['DELE was not confirmed', { state: 'delete-pending' }, 'none', 10, true],
     ['DELE was not confirmed, but keep was made longer', { state: 'delete-pending' }, { days: 30 }, 12, false],
     ['gone', { state: 'gone' }, 'none', 99, false],
-    ['another size is listed now', { listedBytes: 501 }, 'none', 10, false],
-    ['no size was recorded', { recordedBytes: undefined, listedBytes: undefined }, 'none', 10, false],
-    [
-      'no size, but read in this session',
-      { recordedBytes: undefined, listedBytes: undefined, fetchedNow: true },
-      'none',
-      10,
-      true,
-    ],
-    ['another size, but read in this session', { listedBytes: 501, fetchedNow: true }, 'none', 10, true],
+    ['from before the first run, not wanted', { state: 'passed-over' }, 'none', 99, false],
+    ['nothing shows that it is the mail that the ledger means', { proven: false }, 'none', 10, false],
     ['the days went backwards', {}, { days: 1 }, 3, false],
   ];
   for (const [name, change, keep, today, expected] of table)
@@ -49,7 +39,8 @@ test('a copy whose UIDL is shared goes only when all copies may go', () => {
     { state: 'seen', handedOverDay: undefined },
     { state: 'quarantined' },
     { handedOverDay: 24 },
-    { listedBytes: 1 },
+    { proven: false },
+    { state: 'passed-over' },
   ];
   const other = { ...handed, number: 3, uidl: 'b' };
   for (const change of undecided) {
@@ -57,4 +48,22 @@ test('a copy whose UIDL is shared goes only when all copies may go', () => {
     assert.deepEqual(deletable(copies, { days: 14 }, 30), [3], JSON.stringify(change));
   }
   assert.deepEqual(deletable([handed, { ...handed, number: 2 }, other], { days: 14 }, 30), [1, 2, 3]);
+});
+
+test('what is worth a look is what may be deleted but for the proof', () => {
+  const copies = [
+    { ...handed, proven: false },
+    { ...handed, number: 2, uidl: 'b', state: 'seen' as const },
+  ];
+  assert.deepEqual(dueCopies(copies, 'none', 10), [1]);
+  assert.deepEqual(deletable(copies, 'none', 10), []);
+});
+
+test('keeping times are spelled and compared', () => {
+  const keeps: readonly Keep[] = ['none', { days: 1 }, { days: 14 }, 'forever'];
+  for (const [index, keep] of keeps.entries()) {
+    assert.deepEqual(readKeep(spellKeep(keep)), keep);
+    for (const [other, longer] of keeps.entries()) assert.equal(isShorter(keep, longer), index < other);
+  }
+  assert.equal(readKeep('days:x'), undefined);
 });

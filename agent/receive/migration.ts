@@ -1,0 +1,109 @@
+// The provider gives all mails other UIDLs: it has moved the mailbox, or rebuilt it. Recognised by known mails that are
+// missing while unknown ones are there; what TOP shows of these is compared with the fingerprints of those.
+// Promises: a mail that is recognised keeps its row and is not delivered again; when many cannot be told, a person is asked.
+import { inWindows, topOf } from './deletion.ts';
+import { fingerprintOfHead, messageIdPart } from './fingerprint.ts';
+import type { Entry, Listed } from './ledger.ts';
+import type { Pop3 } from './pop3.ts';
+import { Question } from './question.ts';
+import type { Run } from './round-run.ts';
+
+/** Fewer recognised mails than that must have their old size too: two mails may share a Message-ID, as a list's copy does. */
+const fewMatches = 5;
+/** So many mails that cannot be told are a question; fewer are delivered, rather twice than never. */
+const manyDoubts = 10;
+
+type Unknown = { readonly listed: Listed; readonly fingerprint: string | undefined };
+
+/** Gives the numbers of mails that a person said are known already: they are passed over. */
+export async function recogniseMigration(
+  run: Run,
+  pop3: Pop3,
+  listing: readonly Listed[],
+): Promise<ReadonlySet<number>> {
+  const { ledger, account, log } = run.deps;
+  const { missing, unknown } = compare(ledger.entries(account.id), listing);
+  if (missing.length === 0 || unknown.length < Math.min(fewMatches, missing.length)) return new Set();
+  const looked: Unknown[] = [];
+  await inWindows(unknown, async (listed) => {
+    const head = await topOf(pop3, listed.number);
+    looked.push({ listed, fingerprint: head === undefined ? undefined : fingerprintOfHead(head) });
+  });
+  const { pairs, strangers, left } = match(missing, looked);
+  const doubts = countDoubts(strangers, left);
+  const { answer } = run.options.memory;
+  if (doubts >= manyDoubts && answer === undefined)
+    throw new Question(questionOf(account.id, missing, unknown, doubts));
+  if (pairs.length > 0) {
+    ledger.rename(
+      account.id,
+      pairs.map(({ entry, listed }) => ({ id: entry.id, listed })),
+    );
+    const facts = { account: account.id, recognised: pairs.length, others: strangers.length };
+    log.warn(facts, 'the provider gives known mails other UIDLs; they are not delivered again');
+  }
+  run.options.memory.answer = undefined;
+  return new Set(answer === 'known' ? strangers.map(({ listed }) => listed.number) : []);
+}
+
+/** Nothing is missing unless more than half of what is known is: single mails come and go every day. */
+function compare(entries: readonly Entry[], listing: readonly Listed[]) {
+  const listed = new Set(listing.map(({ uidl }) => uidl));
+  const rows = new Set(entries.map(({ uidl }) => uidl));
+  // What we deleted ourselves does not come back; what was missing once may.
+  const known = entries.filter(({ state, absent }) => (state === 'gone' ? absent : state !== 'seen'));
+  const missing = known.filter(({ uidl }) => !listed.has(uidl));
+  // These were deleted, most likely, and only the answer to QUIT was lost: no sign of a migration.
+  const [all, lost] = [known, missing].map((list) => list.filter(({ state }) => state !== 'delete-pending').length);
+  return {
+    missing: (lost ?? 0) * 2 > (all ?? 0) ? missing : [],
+    unknown: listing.filter(({ uidl }) => !rows.has(uidl)),
+  };
+}
+
+function match(missing: readonly Entry[], unknown: readonly Unknown[]) {
+  const free = new Map<string, Entry[]>();
+  for (const entry of missing)
+    if (entry.fingerprint !== undefined) free.set(entry.fingerprint, [...(free.get(entry.fingerprint) ?? []), entry]);
+  const found = unknown.flatMap(({ listed, fingerprint }) => {
+    const candidates = free.get(fingerprint ?? '') ?? [];
+    const sameSize = candidates.findIndex((entry) => entry.listedBytes === listed.sizeBytes);
+    const [entry] = candidates.splice(Math.max(0, sameSize), 1);
+    return entry === undefined ? [] : [{ entry, listed }];
+  });
+  const sure = found.filter(({ entry, listed }) => entry.listedBytes === listed.sizeBytes);
+  const pairs = found.length < fewMatches ? sure : found;
+  const numbers = new Set(pairs.map(({ listed }) => listed.number));
+  const ids = new Set(pairs.map(({ entry }) => entry.id));
+  return {
+    pairs,
+    strangers: unknown.filter(({ listed }) => !numbers.has(listed.number)),
+    left: missing.filter(({ id, state }) => !ids.has(id) && state !== 'delete-pending'),
+  };
+}
+
+/** Mails of which nobody can say whether they are new. */
+function countDoubts(strangers: readonly Unknown[], left: readonly Entry[]): number {
+  const ids = new Set(left.flatMap(({ fingerprint }) => messageIdPart(fingerprint) ?? []));
+  const mute = left.filter(({ fingerprint }) => fingerprint === undefined).length;
+  const alike = strangers.filter(({ fingerprint }) => ids.has(messageIdPart(fingerprint) ?? '')).length;
+  const blind = strangers.filter(({ fingerprint }) => fingerprint === undefined).length;
+  // What cannot be looked at may be any of those that are left; what is left without a fingerprint may be any stranger.
+  return Math.min(left.length, Math.max(alike + blind, Math.min(mute, strangers.length)));
+}
+
+function questionOf(id: string, missing: readonly Entry[], unknown: readonly Listed[], doubts: number): string {
+  const facts =
+    missing.length + ' known mails are gone and ' + unknown.length + ' stand there under other UIDLs, and of ';
+  return (
+    id +
+    ': paused, the provider has moved or rebuilt the mailbox: ' +
+    facts +
+    doubts +
+    ' nobody can tell whether they are the same; answer with `mailferry confirm ' +
+    id +
+    ' known` (they stay there, not delivered again) or `mailferry confirm ' +
+    id +
+    ' new` (they are delivered)'
+  );
+}

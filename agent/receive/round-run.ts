@@ -1,0 +1,70 @@
+// What the steps of one round share.
+import type { AccountConfig } from '../config.ts';
+import type { Entry, Listed } from './ledger.ts';
+import type { RoundDeps, RoundOptions } from './round.ts';
+import type { Trouble } from './problem.ts';
+
+export type Item = {
+  readonly listed: Listed;
+  entry: Entry;
+  /** This session has shown that it is the mail that the ledger means. */
+  proven: boolean;
+};
+
+export type Run = {
+  readonly deps: RoundDeps;
+  readonly options: RoundOptions;
+  readonly today: number;
+  /** Monotonic. */
+  readonly startedAt: number;
+  items: Item[] | undefined;
+  /** Mails of the first listing (ledger ids up to `firstId`) are wanted from this time on. */
+  since: { readonly at: number; readonly firstId: number } | undefined;
+  /** The provider knows no UIDL: mails are told apart by their content. */
+  byContent: boolean;
+  /** How often a content was read in this session, by its digest. */
+  readonly contents: Map<string, number>;
+  /** Mails that the server has but does not name. */
+  unnamed: number;
+  /** The next session may begin at once. */
+  more: boolean;
+  /** Something is left that the next round must look at, whatever STAT says. */
+  unfinished: boolean;
+  /** Why no further mail is fetched in this session. */
+  trouble: Trouble | undefined;
+  /** A shortened keeping time that nobody has confirmed. */
+  keepQuestion: string;
+  readonly gone: Set<number>;
+  readonly times: Times;
+};
+
+/** Milliseconds; absent when the session did not get so far. */
+export type Times = {
+  /** Connection, TLS and login. */
+  loginMs?: number;
+  listMs?: number;
+  /** From the first RETR to its first byte. */
+  firstByteMs?: number;
+};
+
+export type Limits = {
+  readonly messages: number;
+  readonly bytes: number;
+  readonly ms: number;
+  /** Mails deleted in a session that it has not read. */
+  readonly deletions: number;
+};
+
+export function limitsOf({ session }: AccountConfig): Limits {
+  return {
+    messages: session?.messages ?? 500,
+    bytes: (session?.megabytes ?? 1_000) * 1_000_000,
+    ms: (session?.minutes ?? 30) * 60_000,
+    deletions: session?.deletions ?? 500,
+  };
+}
+
+export function isOversized(account: AccountConfig, { listed, entry }: Item): boolean {
+  const { maxSizeBytes } = account;
+  return entry.state === 'seen' && maxSizeBytes !== undefined && (listed.sizeBytes ?? 0) > maxSizeBytes;
+}
