@@ -8,6 +8,7 @@ import type { Log } from '#shared/log.ts';
 import type { Refusal } from './access.ts';
 import type { Envelope } from './envelope.ts';
 import type { GroupCommit } from './group-commit.ts';
+import { checkFrom } from './header-from.ts';
 import { rewriteHeader } from './header.ts';
 import { createHeaderSplitter } from './header-splitter.ts';
 import type { Split } from './header-splitter.ts';
@@ -17,6 +18,8 @@ import type { Spool, SpoolFile } from './spool.ts';
 
 export type Submission = {
   readonly user: string;
+  /** What the user may send as, as configured. */
+  readonly senders: readonly string[];
   /** Envelope sender and recipients, domains in ASCII. */
   readonly from: string;
   readonly recipients: readonly string[];
@@ -102,6 +105,8 @@ function createIntake(options: AcceptOptions, submission: Submission, envelope: 
   async function begin(split: Split): Promise<Refusal | undefined> {
     const header = rewriteHeader(split, rulesOf(options, submission, envelope));
     if (!header.ok) return header;
+    const from = checkFrom(header.fields, submission.senders);
+    if (!from.ok) return from;
     inBody = true;
     file = await spool.create(envelope);
     await file.write(header.bytes);

@@ -2,7 +2,13 @@
 // combination of them makes an open relay: whoever is not named here sends nothing.
 import { domainToASCII } from 'node:url';
 
-export type Refusal = { readonly ok: false; readonly code: number; readonly text: string };
+/** `address`: what the refusal is about, for the client; logs show it masked. */
+export type Refusal = {
+  readonly ok: false;
+  readonly code: number;
+  readonly text: string;
+  readonly address?: string;
+};
 export type Answer = { readonly ok: true } | Refusal;
 
 export const refuse = (code: number, text: string): Refusal => ({ ok: false, code, text });

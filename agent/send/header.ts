@@ -11,7 +11,7 @@ export type HeaderRules = {
   readonly maxHops: number;
 };
 export type Rewritten =
-  | { readonly ok: true; readonly bytes: Buffer }
+  | { readonly ok: true; readonly bytes: Buffer; readonly fields: readonly Field[] }
   | { readonly ok: false; readonly code: number; readonly text: string };
 
 /** One field with its continuation lines. `name` is lower case; empty for a line that is no field. */
@@ -42,7 +42,7 @@ export function rewriteHeader(split: Split, rules: HeaderRules): Rewritten {
     ...(has('message-id') ? [] : ['Message-ID: ' + rules.messageId]),
   ];
   const kept = fields.filter((field) => !removed.has(field.name)).map((field) => field.bytes);
-  return { ok: true, bytes: Buffer.concat([Buffer.from(added.join('\r\n') + '\r\n'), ...kept, ...body]) };
+  return { ok: true, bytes: Buffer.concat([Buffer.from(added.join('\r\n') + '\r\n'), ...kept, ...body]), fields };
 }
 
 /**

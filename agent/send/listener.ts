@@ -188,10 +188,16 @@ function createHandlers(options: ListenerOptions, mails: Counter) {
     const from = mailFrom === false ? '' : (asciiAddress(mailFrom.address) ?? mailFrom.address);
     const user = userOf(session);
     const { hostNameAppearsAs: clientName, transmissionType: transmission } = session;
-    const accepted = await options.accept({ user, from, recipients, clientName, transmission }, bytesOf(stream));
+    const senders = users.get(user) ?? [];
+    const submitted = { user, senders, from, recipients, clientName, transmission };
+    const accepted = await options.accept(submitted, bytesOf(stream));
     if (accepted.ok)
       log.info({ mail: accepted.id, user, from: maskAddress(from), recipients: recipients.length }, 'mail accepted');
-    else log.warn({ user, from: maskAddress(from), code: accepted.code, answer: accepted.text }, 'mail refused');
+    else {
+      const { address, code, text } = accepted;
+      const about = address === undefined ? {} : { about: maskAddress(address) };
+      log.warn({ user, from: maskAddress(from), code, answer: text, ...about }, 'mail refused');
+    }
     return accepted;
   }
 
@@ -236,8 +242,8 @@ function createHandlers(options: ListenerOptions, mails: Counter) {
 type DataDone = (error?: Error | null, text?: string) => void;
 type LoginDone = (error: Error | null | undefined, response?: { readonly user?: string | undefined }) => void;
 
-function smtpError(answer: { readonly code: number; readonly text: string }): Error {
-  return Object.assign(new Error(answer.text), { responseCode: answer.code });
+function smtpError({ address, code, text }: Refusal): Error {
+  return Object.assign(new Error(address === undefined ? text : text + ': ' + address), { responseCode: code });
 }
 
 /** Set by onAuth above, and only there. */

@@ -19,6 +19,7 @@ import { baseSubmission, loggedIn, letter, openState, password, user } from './r
 type Failing = 'open' | 'write' | 'sync' | 'close' | 'rename' | 'folder' | 'index';
 const submission: Submission = {
   user,
+  senders: ['@office.test'],
   from: 'a@office.test',
   recipients: ['b@world.test'],
   clientName: 'desk',
