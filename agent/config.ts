@@ -203,7 +203,7 @@ const submissionSchema = Type.Object(
             name: explain('Login name.', Type.String({ minLength: 1 })),
             password: explain('Its password.', secretSchema),
             senders: explain(
-              'Allowed envelope senders: whole addresses, or `@domain`.',
+              'Allowed senders, in the envelope and in the header From: whole addresses, or `@domain`.',
               Type.Array(Type.String({ pattern: '^[^@\\s<>]*@[^@\\s<>]+$', description: 'an address, or @domain' }), {
                 minItems: 1,
               }),
