@@ -74,6 +74,23 @@ export const alertRules: readonly AlertRule[] = [
     remedy: 'Look at the state of the relay, then at the queue: mailferry queue list.',
   },
   {
+    id: 'queue-held',
+    severity: 'warning',
+    source: {
+      kind: 'reading',
+      metric: 'queue',
+      field: 'held',
+      fire: { op: '>', value: 0 },
+      clear: { op: '<', value: 1 },
+    },
+    forSeconds: 600,
+    clearSeconds: 60,
+    title: '{tenant}/{agent}: outgoing mail is held',
+    meaning: 'Outgoing mail was given up or may have been sent already. It is not tried again by itself, none is lost.',
+    remedy:
+      'Look at the reason with mailferry queue list, then let each mail go or remove it: mailferry queue release, mailferry queue drop.',
+  },
+  {
     id: 'address-listed',
     severity: 'warning',
     source: {

@@ -238,10 +238,25 @@ test('a rule that is switched off ends its alert', () => {
   assert.deepEqual(result.states, []);
 });
 
-test('the defaults name four rules, each with words for a person', () => {
+test('held mail is told after ten minutes, and resolved when a person has dealt with it', () => {
+  const held = (count: number): Point => createPoint('queue', start, {}, { oldest_seconds: 0, held: count });
+  assert.deepEqual(
+    play([
+      [595, { readings: [held(1)] }],
+      [60, { readings: [held(0)] }],
+      [700, { readings: [held(2)] }],
+      [50, { readings: [held(0)] }],
+      [700, { readings: [held(3)] }],
+      [70, { readings: [held(0)] }],
+    ]),
+    ['1255 raised queue-held', '2165 resolved queue-held'],
+  );
+});
+
+test('the defaults name five rules, each with words for a person', () => {
   assert.deepEqual(
     alertRules.map(({ id }) => id),
-    ['agent-silent', 'account-failing', 'queue-old', 'address-listed'],
+    ['agent-silent', 'account-failing', 'queue-old', 'queue-held', 'address-listed'],
   );
   for (const { title, meaning, remedy } of alertRules)
     for (const words of [title, meaning, remedy]) assert.ok(words.length > 20);
