@@ -21,6 +21,8 @@ export class Pop3Error extends Error {
   /** The command or step at which it happened, without arguments. */
   readonly step: string;
   readonly code: ResponseCode | undefined;
+  /** With [LOGIN-DELAY]: so long no login may be tried; else 0. */
+  readonly loginDelaySeconds: number;
   constructor(
     message: string,
     details: {
@@ -28,12 +30,14 @@ export class Pop3Error extends Error {
       readonly step: string;
       readonly code?: ResponseCode | undefined;
       readonly cause?: unknown;
+      readonly loginDelaySeconds?: number;
     },
   ) {
     super(message, { cause: details.cause });
     this.trouble = details.trouble;
     this.step = details.step;
     this.code = details.code;
+    this.loginDelaySeconds = details.loginDelaySeconds ?? 0;
   }
 }
 

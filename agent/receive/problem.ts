@@ -12,7 +12,9 @@ export type Trouble = { readonly kind: TroubleKind; readonly problem: string };
 export function troubleOf(error: unknown, account: string, endpoint: Endpoint): Trouble {
   const prefix = account + ' at ' + endpoint.host + ':' + endpoint.port + ': ';
   if (error instanceof LoginError)
-    return { kind: error.refused ? 'login' : 'session', problem: prefix + error.message };
+    return error.refused
+      ? { kind: 'login', problem: prefix + error.message + ' (mailferry login ' + account + ')' }
+      : { kind: 'session', problem: prefix + error.message };
   if (!(error instanceof Pop3Error))
     return {
       kind: 'session',
@@ -22,7 +24,10 @@ export function troubleOf(error: unknown, account: string, endpoint: Endpoint): 
         hintForConnect(error, endpoint),
     };
   if (isLoginFailure(error)) {
-    const remedy = 'check user and password, and that POP3 is switched on at the provider';
+    const remedy =
+      error.step === 'AUTH XOAUTH2'
+        ? 'check user, that POP3 is switched on at the provider, and log in again (mailferry login ' + account + ')'
+        : 'check user and password, and that POP3 is switched on at the provider';
     return { kind: 'login', problem: prefix + 'login refused, ' + stripPlace(error.message, endpoint) + '; ' + remedy };
   }
   return { kind: 'session', problem: prefix + stripPlace(error.message, endpoint) + remedyFor(error) };

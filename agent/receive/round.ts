@@ -10,6 +10,7 @@ import { fetchNew } from './fetching.ts';
 import type { HandOverDeps } from './handover.ts';
 import { lookInto } from './mailbox.ts';
 import { loginDelayOf, openPop3 } from './pop3.ts';
+import { Pop3Error } from './pop3-error.ts';
 import type { Pop3 } from './pop3.ts';
 import { troubleOf } from './problem.ts';
 import type { Trouble } from './problem.ts';

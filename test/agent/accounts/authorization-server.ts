@@ -18,7 +18,9 @@ export type AuthorizationServer = {
   /** A refresh token as if that had been done. */
   readonly issue: () => Promise<string>;
   /** From now on every token request is answered so, until it is undefined again. */
-  trouble: { readonly status: number; readonly body: string; readonly type?: string } | undefined;
+  trouble:
+    | { readonly status: number; readonly body: string; readonly type?: string; readonly location?: string }
+    | undefined;
   /** Seconds that the next access tokens live. */
   lifeSeconds: number;
   /** Waits for this before it answers token requests. */
@@ -95,7 +97,7 @@ export async function startAuthorizationServer(
       if (!isToken || trouble === undefined) return answer(request, response);
       server.answers.push(String(trouble.status));
       request.resume();
-      response.writeHead(trouble.status, { 'content-type': trouble.type ?? 'application/json' }).end(trouble.body);
+      response.writeHead(trouble.status, headersOf(trouble)).end(trouble.body);
       return undefined;
     })();
   });
@@ -146,4 +148,9 @@ export async function startAuthorizationServer(
     },
   };
   return server;
+}
+
+function headersOf(trouble: NonNullable<AuthorizationServer['trouble']>): Readonly<Record<string, string>> {
+  const { type = 'application/json', location } = trouble;
+  return { 'content-type': type, ...(location === undefined ? {} : { location }) };
 }

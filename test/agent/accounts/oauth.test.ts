@@ -149,6 +149,15 @@ test('a server in trouble is no refusal, and is asked again', async (t) => {
   await token(source);
 });
 
+test('a redirect is not followed: the request holds secrets', async (t) => {
+  const { server, source } = await bench(t);
+  const elsewhere = await startAuthorizationServer(t, 'info@provider.test');
+  elsewhere.trouble = { status: 200, body: '{"access_token":"stolen","token_type":"bearer"}' };
+  server.trouble = { status: 307, body: '', location: elsewhere.client.tokenUrl };
+  await assert.rejects(source.read(signal), refusedWith(false, /HTTP 307/));
+  assert.deepEqual(elsewhere.answers, []);
+});
+
 test('a server that nobody reaches, and a stop, are no refusals', async (t) => {
   const { server, source } = await bench(t);
   server.gate = new Promise(() => {});
@@ -168,6 +177,10 @@ test('a full disk does not lose the new refresh token: it is kept, used, and wri
   assert.deepEqual(server.answers, ['ok', 'ok'], 'the old token was not shown again');
   file.writable = true;
   passSeconds(4_000);
+  server.trouble = { status: 503, body: '' };
+  await assert.rejects(source.read(signal));
+  assert.equal(file.written.length, 1, 'written before anything new is asked for');
+  server.trouble = undefined;
   await token(source);
   assert.equal(file.written.at(-1), file.text);
   assert.equal(source.changed(), false);

@@ -32,6 +32,7 @@ type Setup = {
   readonly answers?: readonly string[];
   readonly tls?: boolean;
   readonly starttls?: boolean;
+  readonly host?: string;
 };
 type Seen = {
   readonly lines: readonly string[];
@@ -71,7 +72,7 @@ async function logIn(t: TestContext, setup: Setup): Promise<Seen> {
   const tls = setup.tls === true ? 'implicit' : setup.starttls === true ? 'starttls' : 'none';
   try {
     const pop3 = await openPop3({
-      endpoint: { host: '127.0.0.1', port: server.port, tls, ca: certificate.ca },
+      endpoint: { host: setup.host ?? '127.0.0.1', port: server.port, tls, ca: certificate.ca },
       user,
       password: setup.secret ?? password,
       ...(setup.auth === undefined ? {} : { auth: setup.auth }),
@@ -223,6 +224,8 @@ test('what is configured and not possible is said without sending a secret', asy
     [{ auth: 'apop' }, /offers no APOP \(its greeting has no timestamp\)/],
     [{ auth: 'xoauth2' }, /only a password/],
     [{ auth: 'plain', secret: token }, /only a token/],
+    // Reaches this machine, but does not say so.
+    [{ secret: token, capa: ['SASL XOAUTH2'], host: '0.0.0.0' }, /not encrypted, expected tls: implicit or starttls/],
   ];
   for (const [setup, message] of table) {
     const { lines, error } = await logIn(t, { capa: ['USER'], ...setup });
@@ -237,6 +240,21 @@ test('a server without an end to its challenges is left', async (t) => {
   const { lines, error } = await logIn(t, { auth: 'plain', answers: Array.from({ length: 50 }, () => '+ ') });
   assert.ok(error instanceof Pop3Error && error.trouble === 'out-of-step');
   assert.equal(lines.length, 4);
+});
+
+test('a login that came too early says how long to wait', async (t) => {
+  const table: readonly (readonly [readonly string[], number])[] = [
+    [['USER', 'LOGIN-DELAY 900'], 900],
+    [['USER'], 60],
+  ];
+  for (const [capa, seconds] of table) {
+    const { error } = await logIn(t, { capa, answers: ['+OK', '-ERR [LOGIN-DELAY] too early'] });
+    assert.ok(error instanceof Pop3Error);
+    assert.deepEqual([error.code, error.loginDelaySeconds], ['LOGIN-DELAY', seconds]);
+    assert.equal(troubleOf(error, 'info', { host: '127.0.0.1', port: 1, tls: 'none' }).kind, 'session');
+  }
+  const { error } = await logIn(t, { capa: ['USER', 'LOGIN-DELAY 900'], answers: ['+OK', '-ERR [AUTH] no'] });
+  assert.ok(error instanceof Pop3Error && error.loginDelaySeconds === 0);
 });
 
 test('a LOGIN-DELAY that is named only before the login counts', async (t) => {
