@@ -82,7 +82,9 @@ export const kinds: readonly [Kind, ...Kind[]] = [
     apply: text((reply, random) => {
       if (!isData(reply)) return '.\r\n' + reply;
       const lines = linesOf(reply);
-      lines.splice(someLine(lines, random), 0, '.');
+      const at = someLine(lines, random);
+      // With a line behind it that looks like an answer nobody could see that the mail was cut.
+      lines.splice(/^(?:\+OK|-ERR)(?: |$)/.test(lines[at] ?? '') ? lines.length - 1 : at, 0, '.');
       return joined(lines);
     }),
   },

@@ -20,9 +20,9 @@ export function createTime(): Time {
         busy += 1;
         return nowMs;
       },
-      sleep: (_ms, signal) =>
+      sleep: (ms, signal) =>
         new Promise((resolve) => {
-          if (signal?.aborted === true) return resolve();
+          if (ms <= 0 || signal?.aborted === true) return resolve();
           signal?.addEventListener('abort', () => resolve(), { once: true });
         }),
     },
