@@ -62,7 +62,7 @@ test('a scanner that reads nothing, or answers nonsense, fails within its deadli
     http('200 OK', '{"action":1,"score":1}'),
     http('200 OK', verdict.slice(0, -1)),
     http('500 No', verdict),
-    http('200 OK', '"' + 'z'.repeat(2_000_000) + '"'),
+    http('200 OK', verdict.replace('{', '{"padding":"' + 'z'.repeat(2_000_000) + '",')),
     http('200 OK', verdict).slice(0, -1),
   ];
   for (const reply of replies) {

@@ -226,7 +226,7 @@ test('a looping mail goes to quarantine without being offered, and five of them 
   const loops = Array.from({ length: 6 }, (_, n) => letter('loop' + n, received.repeat(51)));
   const own = letter('own', 'X-Mailferry-Trace: in abc123\r\n'.repeat(3));
   const twice = letter('twice', 'X-Mailferry-Trace: in abc123\r\n'.repeat(2));
-  const { bench, smtp, pop3 } = await setUp(t, { mails: [...loops, own, twice], smtp: {} });
+  const { bench, smtp, pop3 } = await setUp(t, { mails: [twice, ...loops, own], smtp: {} });
   const [status] = await bench.fetch();
   assert.deepEqual([status?.problem, status?.paused, smtp.mails.length, pop3.mails.length], ['', false, 1, 7]);
   const reasons = (await bench.quarantine.list()).map(({ reason }) => reason);
