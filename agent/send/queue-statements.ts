@@ -21,6 +21,7 @@ export function prepareQueue(db: Database) {
     mail: db.prepare('SELECT * FROM mail WHERE id = ?'),
     waiting: db.prepare('SELECT * FROM recipient WHERE mail = ? AND ' + open + ' AND due_ms <= ? ORDER BY number'),
     anyWaiting: db.prepare('SELECT * FROM recipient WHERE mail = ? AND ' + open + ' ORDER BY number'),
+    anyOpen: db.prepare("SELECT * FROM recipient WHERE mail = ? AND state NOT IN ('sent', 'failed') ORDER BY number"),
     interrupted: db.prepare("SELECT * FROM recipient WHERE state = 'sending'"),
     due: db.prepare(
       'SELECT mail, MIN(due_ms) AS due FROM recipient WHERE ' +
@@ -41,6 +42,7 @@ export function prepareQueue(db: Database) {
     open: db.prepare(
       "SELECT (SELECT COUNT(*) FROM recipient WHERE mail = ? AND state NOT IN ('sent', 'failed')) + (SELECT COUNT(*) FROM notice WHERE mail = ? AND kind = 'failed') AS open",
     ),
+    fail: db.prepare("UPDATE recipient SET state = 'failed' WHERE mail = ? AND state NOT IN ('sent', 'failed')"),
     done: db.prepare('UPDATE mail SET done = 1 WHERE id = ?'),
     delayed: db.prepare('UPDATE mail SET delayed = 1 WHERE id = ?'),
     hold: db.prepare(

@@ -58,12 +58,15 @@ export type Queue = {
   readonly settleInterrupted: () => number;
   /** The file is gone: recipients without an outcome are held and count as failed, and the sender is told. */
   readonly lose: (id: string) => Recorded;
+  /** A person gives the mail up: done, whatever it waited for. Nobody is told. */
+  readonly drop: (id: string) => void;
   readonly ids: () => ReadonlyMap<string, { readonly done: boolean }>;
   /** Marks the mail as done when no recipient and no notice of failure is open. */
   readonly finish: (id: string) => boolean;
 };
 
 const fileLost = 'Its spool file is missing';
+export const heldByHand = 'Held by hand';
 
 export function createQueue(options: QueueOptions): Queue {
   const { db, queueClock } = options;
@@ -183,6 +186,18 @@ export function createQueue(options: QueueOptions): Queue {
         return interrupted.length;
       }),
     lose: (id) => atomic(() => giveUp(id, fileLost, (recipient) => lostReport(recipient, fileLost))),
+    drop: (id) =>
+      atomic(() => {
+        const mail = load(id);
+        if (mail === undefined) return;
+        // What was given up before was counted then, and what may have been sent is no failure.
+        const byHand = statements.mail.get(id)?.['problem'] === heldByHand;
+        const failing = (byHand ? statements.anyOpen : statements.anyWaiting).all(id);
+        say(options, mail, failing.length, 'failed', 0);
+        statements.fail.run(id);
+        statements.done.run(id);
+        statements.dropNotices.run(id);
+      }),
     ids: () => new Map(statements.ids.all().map((row) => [String(row['id']), { done: Number(row['done']) === 1 }])),
     finish: (id) => atomic(() => finish(id)),
   };

@@ -10,6 +10,8 @@ export type RelayHealth = {
   readonly waitMs: (prober: boolean) => number;
   /** `login`: credentials or a refusal to let us in; `line`: everything else. */
   readonly failed: (problem: string, kind: 'line' | 'login') => void;
+  /** Somebody asks for a try now: the rest of the pause is forgotten. */
+  readonly retry: () => void;
   /** A mail was answered. */
   readonly succeeded: () => void;
   readonly status: () => { readonly id: string; readonly up: boolean; readonly problem: string };
@@ -43,6 +45,10 @@ export function createRelayHealth(options: {
       if (text !== problem) log.warn({ relay: options.id, pauseMs }, options.origin + ': ' + text + '; mail waits');
       proven = false;
       problem = text;
+      options.onChange();
+    },
+    retry() {
+      notBefore = 0;
       options.onChange();
     },
     succeeded() {

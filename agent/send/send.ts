@@ -7,12 +7,14 @@ import type { Listener } from './listener.ts';
 import { createParts, createSendRunner } from './parts.ts';
 import type { Parts, SendOptions } from './parts.ts';
 import type { QueueEntry, QueueSummary, QueueView } from './queue-view.ts';
+import { createQueueDesk } from './queue-desk.ts';
+import type { QueueDesk } from './queue-desk.ts';
 import { recover } from './recover.ts';
 import type { Runner } from './runner.ts';
 import { delayedNoticeMs } from './schedule.ts';
 import { transaction } from '#shared/sqlite.ts';
 
-export type { QueueEntry, QueueSummary, SendOptions };
+export type { QueueDesk, QueueEntry, QueueSummary, SendOptions };
 
 export type Send = {
   /** Recovers, listens, sends. Throws UserError when it cannot listen as configured. */
@@ -21,6 +23,8 @@ export type Send = {
   readonly stop: () => Promise<void>;
   readonly address: () => { readonly host: string; readonly port: number };
   readonly queue: QueueView;
+  /** Undefined until it runs. */
+  readonly desk: () => QueueDesk | undefined;
   readonly relay: () => { readonly id: string; readonly up: boolean; readonly problem: string };
 };
 
@@ -28,7 +32,12 @@ const housekeepingMs = 30_000;
 /** Mails on their way in or out may come to their end so long after stop(). */
 const graceMs = 1_500;
 
-type Running = { readonly parts: Parts; readonly listener: Listener; tasks: readonly Promise<void>[] };
+type Running = {
+  readonly parts: Parts;
+  readonly listener: Listener;
+  tasks: readonly Promise<void>[];
+  desk?: QueueDesk;
+};
 
 export function createSend(options: SendOptions): Send {
   const { log, submission } = options;
@@ -45,12 +54,22 @@ export function createSend(options: SendOptions): Send {
     const { done, ...recovered } = await recover({ db: options.db, queue, spool, log });
     for (const id of done) parts.onGone(id);
     await listener.start();
-    running.tasks = startTasks(parts);
+    const runner = createSendRunner(options, parts);
+    running.desk = createSendDesk(parts, runner);
+    running.tasks = startTasks(parts, runner);
     log.info({ ...listener.address(), ...recovered }, 'submission is open');
   }
 
-  function startTasks(parts: Parts): readonly Promise<void>[] {
-    const runner = createSendRunner(options, parts);
+  function createSendDesk(parts: Parts, runner: Runner): QueueDesk {
+    const { health, onGone, queue, queueClock, spool, work } = parts;
+    const onDue = (): void => {
+      health.retry();
+      work.ring();
+    };
+    return createQueueDesk({ db: options.db, queue, queueClock, spool, busy: runner.busy, onDue, onGone, log });
+  }
+
+  function startTasks(parts: Parts, runner: Runner): readonly Promise<void>[] {
     const { bounce } = createSendBounce(parts);
     const tasks = [
       runner.run(stopping.signal, aborting.signal),
@@ -121,6 +140,7 @@ export function createSend(options: SendOptions): Send {
       show: (id) => running?.parts.view.show(id),
       summary: () => running?.parts.view.summary() ?? nothing,
     },
+    desk: () => running?.desk,
     relay: () => running?.parts.health.status() ?? { id: options.relay.id, up: true, problem: '' },
   };
 }
