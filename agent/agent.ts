@@ -270,6 +270,7 @@ async function openControl(
     }),
     queueList: () => rooms.send?.queue.list() ?? [],
     queueShow: (id) => rooms.send?.queue.show(id),
+    queue: () => rooms.send?.desk(),
     fetch: async (account) => (await rooms.receive?.fetchNow(account)) ?? [],
     quarantine: () => rooms.receive?.quarantine,
   });

@@ -2,9 +2,11 @@
 import { Check } from 'typebox/value';
 import { agentStatusSchema, fetchedSchema, queueEntrySchema, queueListSchema } from '../control/answers.ts';
 import { droppedSchema, heldListSchema, heldMailSchema, releasedSchema } from '../control/answers.ts';
+import { flushedSchema, queueChangeSchema } from '../control/answers.ts';
 import type { AgentStatus, QueueEntry, QueueList } from '../control/answers.ts';
 import type { CommandName } from '../control/commands.ts';
 import { renderDropped, renderHeld, renderQuarantine, renderReleased } from './render-quarantine.ts';
+import { renderChange, renderFlushed } from './render-queue-change.ts';
 import { alignColumns, clean, showDuration, showSize, showTime } from './table.ts';
 
 /** Undefined when the answer does not have the shape that this version knows. */
@@ -16,6 +18,13 @@ export function renderAnswer(command: CommandName, value: unknown, now: number):
       return Check(queueListSchema, value) ? renderQueue(value, now) : undefined;
     case 'queue show':
       return Check(queueEntrySchema, value) ? renderMail(value, now) : undefined;
+    case 'queue hold':
+    case 'queue release':
+    case 'queue retry':
+    case 'queue drop':
+      return Check(queueChangeSchema, value) ? renderChange(command, value) : undefined;
+    case 'queue flush':
+      return Check(flushedSchema, value) ? renderFlushed(value) : undefined;
     case 'fetch':
       return Check(fetchedSchema, value) ? renderAccounts(value.accounts, now) : undefined;
     case 'quarantine list':

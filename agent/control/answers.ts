@@ -88,6 +88,17 @@ export type QueueEntry = Static<typeof queueEntrySchema>;
 export const queueListSchema = Type.Object({ total: Type.Number(), entries: list(queueEntrySchema) });
 export type QueueList = Static<typeof queueListSchema>;
 
+/** `mayHaveArrived`: those of the recipients at whom an earlier try ended without an answer. */
+export const queueChangeSchema = Type.Object({
+  id: Type.String(),
+  recipients: list(Type.String()),
+  mayHaveArrived: list(Type.String()),
+});
+export type QueueChange = Static<typeof queueChangeSchema>;
+/** `mails`: those that are tried now. */
+export const flushedSchema = Type.Object({ mails: Type.Number() });
+export type Flushed = Static<typeof flushedSchema>;
+
 export const fetchedSchema = Type.Object({ accounts: list(account) });
 export type Fetched = Static<typeof fetchedSchema>;
 

@@ -9,8 +9,10 @@ import type {
   AgentStatus,
   DroppedMail,
   Fetched,
+  Flushed,
   HeldList,
   HeldMail,
+  QueueChange,
   QueueEntry,
   QueueList,
   ReleasedMail,
@@ -72,6 +74,36 @@ export const commandSpecs = {
     arguments: showArguments,
     timeoutSeconds: 10,
   },
+  'queue hold': {
+    help: 'Keeps one mail from being sent until it is released.',
+    readOnly: false,
+    arguments: showArguments,
+    timeoutSeconds: 10,
+  },
+  'queue release': {
+    help: 'Sends a held mail after all; says to whom it may have gone already.',
+    readOnly: false,
+    arguments: showArguments,
+    timeoutSeconds: 10,
+  },
+  'queue retry': {
+    help: 'Tries one mail now instead of at its next time; says to whom it may have gone already.',
+    readOnly: false,
+    arguments: showArguments,
+    timeoutSeconds: 10,
+  },
+  'queue drop': {
+    help: 'Removes one mail from the queue for good; its sender is not told.',
+    readOnly: false,
+    arguments: showArguments,
+    timeoutSeconds: 10,
+  },
+  'queue flush': {
+    help: 'Tries all mails now that wait for their next time, but for those that may have gone already.',
+    readOnly: false,
+    arguments: none,
+    timeoutSeconds: 10,
+  },
   fetch: {
     help: 'Fetches mail now instead of at the next round, and tells how it went.',
     readOnly: false,
@@ -114,10 +146,19 @@ export type CommandWork = {
   /** The oldest first. */
   readonly queueList: () => readonly QueueEntry[];
   readonly queueShow: (id: string) => QueueEntry | undefined;
+  /** Undefined when no relay is configured. What cannot be done is a UserError. */
+  readonly queue: () => QueueWork | undefined;
   /** Resolves with the state of the accounts after their round. */
   readonly fetch: (account: string | undefined) => Promise<Fetched['accounts']>;
   /** Undefined when no account is configured. An unknown id is a UserError. */
   readonly quarantine: () => QuarantineWork | undefined;
+};
+export type QueueWork = {
+  readonly hold: (id: string) => QueueChange;
+  readonly release: (id: string) => Promise<QueueChange>;
+  readonly retry: (id: string) => QueueChange;
+  readonly drop: (id: string) => QueueChange;
+  readonly flush: () => Flushed;
 };
 export type QuarantineWork = {
   readonly summary: () => { readonly count: number };
@@ -143,6 +184,17 @@ export function createCommands(work: CommandWork): CommandTable {
     if (entry !== undefined) return entry;
     throw new UserError('Cannot show mail ' + quote(id) + ': it is not in the queue, expected an id of queue list');
   };
+  const queue = (act: string): QueueWork => {
+    const desk = work.queue();
+    if (desk !== undefined) return desk;
+    throw new UserError('Cannot ' + act + ': no relay is configured, expected `relay` and `submission`');
+  };
+  const change = (act: 'hold' | 'release' | 'retry' | 'drop'): Command => {
+    const name = 'queue ' + act;
+    const run = async ({ id }: Static<typeof showArguments>) => queue(act + ' a mail')[act](id);
+    return { ...commandSpecs[`queue ${act}`], run: checked(name, showArguments, run) };
+  };
+  const flush = async () => queue('flush the queue').flush();
   const fetch = async ({ account }: Static<typeof fetchArguments>) => {
     checkAccount(work.status().accounts, account);
     const accounts = await work.fetch(account);
@@ -165,6 +217,11 @@ export function createCommands(work: CommandWork): CommandTable {
     status: { ...commandSpecs.status, run: checked('status', none, status) },
     'queue list': { ...commandSpecs['queue list'], run: checked('queue list', none, list) },
     'queue show': { ...commandSpecs['queue show'], run: checked('queue show', showArguments, show) },
+    'queue hold': change('hold'),
+    'queue release': change('release'),
+    'queue retry': change('retry'),
+    'queue drop': change('drop'),
+    'queue flush': { ...commandSpecs['queue flush'], run: checked('queue flush', none, flush) },
     fetch: { ...commandSpecs.fetch, run: checked('fetch', fetchArguments, fetch) },
     'quarantine list': { ...commandSpecs['quarantine list'], run: checked('quarantine list', none, listHeld) },
     'quarantine show': { ...commandSpecs['quarantine show'], run: checked('quarantine show', heldArguments, showHeld) },

@@ -12,7 +12,7 @@ import { runCli } from '../../../agent/cli/program.ts';
 import { createCommands } from '../../../agent/control/commands.ts';
 import type { CommandWork } from '../../../agent/control/commands.ts';
 import { createControl } from '../../../agent/control/control.ts';
-import { sampleMail, sampleQuarantine, sampleStatus } from '../control/sample.ts';
+import { sampleMail, sampleQuarantine, sampleQueue, sampleStatus } from '../control/sample.ts';
 
 type Ran = { readonly code: number; readonly out: string; readonly error: string };
 
@@ -40,6 +40,7 @@ async function startSite(t: TestContext, work?: Partial<CommandWork>): Promise<(
       status: () => sampleStatus,
       queueList: () => [sampleMail],
       queueShow: (id) => (id === sampleMail.id ? sampleMail : undefined),
+      queue: () => sampleQueue,
       fetch: async (account) => sampleStatus.accounts.filter((one) => account === undefined || one.id === account),
       quarantine: () => sampleQuarantine,
       ...work,
@@ -140,6 +141,29 @@ test('queue list shows a line a mail, queue show all of one', async (t) => {
   assert.match(show.out, /^id +abc1\nsender +info@example\.org\naccepted +1970-01-01T00:16:40\.000Z \(8 s ago\)\n/);
   assert.match(show.out, /RECIPIENT +STATE +TRIES +LAST REPLY/);
   assert.match(show.out, /a@example\.net +queued +1 +450 later/);
+});
+
+test('what is done to a mail is told with its recipients, and who may get it twice', async (t) => {
+  const mailferry = await startSite(t, {});
+  const twice = 'abc1: an earlier try ended without an answer; it may have arrived already at b@example.net\n';
+  const rows: [string[], string][] = [
+    [['hold', 'abc1'], 'abc1: held, not sent until it is released, to a@example.net, b@example.net\n' + twice],
+    [['release', 'abc1'], 'abc1: released, sent now to a@example.net, b@example.net\n' + twice],
+    [['retry', 'abc1'], 'abc1: tried now for a@example.net, b@example.net\n' + twice],
+    [['drop', 'abc1'], 'abc1: removed; it is not sent to a@example.net, b@example.net\n' + twice],
+    [['flush'], '3 mails are tried now.\n'],
+  ];
+  for (const [words, out] of rows) {
+    assert.deepEqual(await mailferry('queue', ...words), { code: 0, out, error: '' });
+    const json = await mailferry('queue', ...words, '--json');
+    assert.equal(typeof JSON.parse(json.out), 'object');
+  }
+  const bare = await startSite(t, { queue: () => undefined });
+  assert.deepEqual(await bare('queue', 'release', 'abc1'), {
+    code: 1,
+    out: '',
+    error: 'Cannot release a mail: no relay is configured, expected `relay` and `submission`\n',
+  });
 });
 
 test('a longer queue than was listed is told', async (t) => {

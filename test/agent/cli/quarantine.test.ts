@@ -19,6 +19,7 @@ async function startSite(t: TestContext, work: Partial<CommandWork> = {}) {
     status: () => sampleStatus,
     queueList: () => [],
     queueShow: () => undefined,
+    queue: () => undefined,
     fetch: async () => [],
     quarantine: () => sampleQuarantine,
     ...work,

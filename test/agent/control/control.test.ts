@@ -36,6 +36,7 @@ async function startControl(
     status: () => sampleStatus,
     queueList: () => [],
     queueShow: () => undefined,
+    queue: () => undefined,
     fetch: async () => sampleStatus.accounts,
     quarantine: () => undefined,
     ...work,

@@ -1,6 +1,6 @@
 // A healthy agent as `status` tells it, for the tests of control and of the command line.
 import type { HeldMail } from '../../../agent/control/answers.ts';
-import type { AgentStatus, QuarantineWork, QueueEntry } from '../../../agent/control/commands.ts';
+import type { AgentStatus, QuarantineWork, QueueEntry, QueueWork } from '../../../agent/control/commands.ts';
 
 export const sampleStatus: AgentStatus = {
   tenant: 'acme',
@@ -58,6 +58,19 @@ export const sampleMail: QueueEntry = {
     { address: 'a@example.net', state: 'queued', attempts: 1, lastReply: '450 later' },
     { address: 'b@example.net', state: 'held', attempts: 9, lastReply: '' },
   ],
+};
+
+const changedBy = (id: string) => ({
+  id,
+  recipients: ['a@example.net', 'b@example.net'],
+  mayHaveArrived: ['b@example.net'],
+});
+export const sampleQueue: QueueWork = {
+  hold: changedBy,
+  release: async (id) => changedBy(id),
+  retry: changedBy,
+  drop: changedBy,
+  flush: () => ({ mails: 3 }),
 };
 
 export const sampleHeld: HeldMail = {
