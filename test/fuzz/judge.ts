@@ -7,8 +7,8 @@ export type Judge = {
   readonly begin: (mailbox: readonly Mail[]) => void;
   /** The local server took this body. */
   readonly handedOver: (body: string) => void;
-  /** The round is over: what must not have happened. */
-  readonly end: (session: Session, mailbox: readonly Mail[]) => readonly string[];
+  /** The round is over: what must not have happened. `last`: no other session of this round is still to be judged. */
+  readonly end: (session: Session, mailbox: readonly Mail[], last?: boolean) => readonly string[];
   /** Mails taken so far. */
   readonly count: () => number;
 };
@@ -20,51 +20,54 @@ export function createJudge(): Judge {
   const knownUidls = new Set<string>();
   /** Mails that were there when the server lied: nobody can know what became of them. */
   const doubtful = new Set<number>();
-  let bodies: string[] = [];
+  /** Bodies that the local server took, and all that complete answers to RETR held, in all sessions so far. */
+  const bodies = new Set<string>();
+  const complete = new Set<string>();
+  let unchecked: string[] = [];
   let count = 0;
 
   /** Half mails and mails that were never sent. */
-  function strangers(complete: readonly string[]): readonly string[] {
-    const open = [...complete];
-    return bodies.flatMap((body) => {
-      const at = open.indexOf(body);
-      if (at < 0) return ['handed over what no complete answer to RETR holds: ' + JSON.stringify(body.slice(0, 300))];
-      open.splice(at, 1);
-      return [];
-    });
+  function strangers(): readonly string[] {
+    const found = unchecked.filter((body) => !complete.has(body));
+    unchecked = [];
+    return found.map(
+      (body) => 'handed over what no complete answer to RETR holds: ' + JSON.stringify(body.slice(0, 300)),
+    );
   }
 
   return {
     begin(mailbox) {
-      bodies = [];
       for (const { id, bytes } of mailbox) ids.set(bytes.endsWith('\r\n') ? bytes : bytes + '\r\n', id);
     },
     handedOver(body) {
-      bodies.push(body);
+      bodies.add(body);
+      unchecked.push(body);
       count += 1;
       const id = ids.get(body);
       if (id !== undefined) taken.set(id, (taken.get(id) ?? 0) + 1);
     },
-    end(session, mailbox) {
+    end(session, mailbox, last = true) {
       const { commands, applied, deleted } = session;
       const faults: string[] = [];
       if (applied.some(({ visible }) => !visible))
         for (const { id } of [...mailbox, ...session.listed()]) doubtful.add(id);
       const answers = readTranscript(commands, session.stream());
-      const read = new Map<string, string>();
+      // A mail may be read more than once in a session: to fetch it, and to prove it before it is deleted.
+      const read: (readonly [number: string, body: string])[] = [];
       for (const { command, data } of answers) {
         const number = /^RETR (\d+)$/.exec(command)?.[1];
-        if (number !== undefined && data !== undefined) read.set(number, data);
+        if (number === undefined || data === undefined) continue;
+        read.push([number, data]);
+        complete.add(data);
       }
-      faults.push(...strangers([...read.values()]));
+      if (last) faults.push(...strangers());
       for (const [number, body] of read) {
-        if (bodies.includes(body)) for (const uidl of uidlsOf(answers, number)) knownUidls.add(uidl);
+        if (bodies.has(body)) for (const uidl of uidlsOf(answers, number)) knownUidls.add(uidl);
       }
       for (const [index, command] of commands.entries()) {
         const number = /^DELE (.*)$/.exec(command)?.[1];
         if (number === undefined) continue;
-        const body = read.get(number);
-        const readNow = body !== undefined && bodies.includes(body);
+        const readNow = read.some(([read, body]) => read === number && bodies.has(body));
         const readBefore = uidlsOf(answers, number).some((uidl) => knownUidls.has(uidl));
         if (!readNow && !readBefore) faults.push(command + ' without a hand-over');
         // Deletions are sent when everything else was answered, and are answered by a window at a time.

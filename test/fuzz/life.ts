@@ -48,7 +48,8 @@ export async function runLife(options: {
   const endStates: Record<string, number> = {};
   const mutations: Record<string, number> = {};
   const faults: string[] = [];
-  let session: Session | undefined;
+  /** Those of this round, and the one before, which may have gone on: a room with more to do does not wait to be asked. */
+  const sessions: Session[] = [];
   let deleted = 0;
   const stop = new AbortController();
   mkdirSync(folder, { recursive: true });
@@ -84,7 +85,8 @@ export async function runLife(options: {
     traceId: 'fuzz',
     folder,
     connect: () => {
-      session = openSession(mailbox, random);
+      const session = openSession(mailbox, random);
+      sessions.push(session);
       return Promise.resolve(session.line.socket);
     },
   });
@@ -98,20 +100,19 @@ export async function runLife(options: {
       if (mailbox.length > maxMails) mailbox.length = 0;
       for (let n = below(random, 4); n > 0; n -= 1) mailbox.push(createMail((serial += 1), random, mailbox));
       judge.begin(mailbox);
-      session = undefined;
+      sessions.splice(0, sessions.length - 1);
       const [status] = (await time.until(receive.fetchNow())) ?? [];
       const state = status === undefined ? 'hangs' : endState(status.problem);
       endStates[state] = (endStates[state] ?? 0) + 1;
       const found = status === undefined ? ['the round does not end'] : [];
       if (state.startsWith('other')) found.push(state);
-      if (session !== undefined) {
-        const { applied }: Session = session;
-        for (const { name } of applied) mutations[name] = (mutations[name] ?? 0) + 1;
-        deleted += judged(session).deleted.length;
-        found.push(...judge.end(session, mailbox));
+      for (const session of sessions) {
+        for (const { name } of session.applied) mutations[name] = (mutations[name] ?? 0) + 1;
+        deleted += session.deleted.length;
+        found.push(...judge.end(session, mailbox, session === sessions.at(-1)));
       }
       for (const text of found)
-        faults.push('seed ' + seed + ', round ' + rounds + ': ' + text + describeSession(session));
+        faults.push('seed ' + seed + ', round ' + rounds + ': ' + text + describeSession(sessions.at(-1)));
     }
     stop.abort();
     if ((await time.until(running.then(() => true))) === undefined)
@@ -123,12 +124,9 @@ export async function runLife(options: {
   }
 }
 
-/** Assigned in a callback, which the compiler does not follow. */
-const judged = (session: Session): Session => session;
-
 export function describeSession(session: Session | undefined): string {
   if (session === undefined) return '';
-  const { applied, commands, stream } = judged(session);
+  const { applied, commands, stream } = session;
   const names = applied.map(({ name }) => name).join(', ');
   return (
     '\n  mutations: ' +

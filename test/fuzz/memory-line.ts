@@ -13,7 +13,12 @@ export function createMemoryLine(onText: (text: string) => void): MemoryLine {
   let over = false;
   socket._read = () => {};
   socket._write = (chunk: string | Uint8Array, _encoding, done) => {
-    onText(typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString('latin1'));
+    onText(textOf(chunk));
+    done();
+  };
+  // What was written while corked comes as one packet.
+  socket._writev = (chunks, done) => {
+    onText(chunks.map(({ chunk }: { readonly chunk: string | Uint8Array }) => textOf(chunk)).join(''));
     done();
   };
   return {
@@ -29,3 +34,6 @@ export function createMemoryLine(onText: (text: string) => void): MemoryLine {
     },
   };
 }
+
+const textOf = (chunk: string | Uint8Array): string =>
+  typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString('latin1');
