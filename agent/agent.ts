@@ -22,7 +22,9 @@ import type { Endpoint } from './net/socket.ts';
 import type { Probe } from './probe/probe.ts';
 import type { Receive } from './receive/receive.ts';
 import type { Send } from './send/send.ts';
-import { openState } from './state.ts';
+import { createIdentity, readMarks } from './identity.ts';
+import type { Identity } from './identity.ts';
+import { countQueued, openState } from './state.ts';
 import type { State } from './state.ts';
 import type { Telemetry } from './telemetry/telemetry.ts';
 
@@ -79,6 +81,34 @@ export function createAgent(options: AgentOptions): Agent {
       state,
       lifecycle,
     };
+    const identity = createIdentity({
+      db: state.db,
+      marks: readMarks(state.folder),
+      now: clock.now,
+      queued: () => countQueued(state.db),
+    });
+    let hold = identity.hold();
+    const control = { version: options.version, startedAt, rooms, hold: () => hold ?? '' };
+    if (hold !== undefined) {
+      log.warn('held: ' + hold + '; no mail moves until `mailferry adopt` says that it is to be used here');
+      const adopt = async (): Promise<string> => {
+        const was = hold;
+        if (was === undefined) return '';
+        identity.adopt();
+        hold = undefined;
+        await openRooms(shared, rooms);
+        keepAlive(shared, identity);
+        return was;
+      };
+      await openControl(shared, { ...control, adopt });
+      return;
+    }
+    await openRooms(shared, rooms);
+    keepAlive(shared, identity);
+    await openControl(shared, { ...control, adopt: () => Promise.resolve('') });
+  }
+
+  async function openRooms(shared: Omit<Base, 'journal' | 'meter'>, rooms: Rooms): Promise<void> {
     const { journal, meter } = await openTelemetry(
       { ...shared, version: options.version, gauges: () => sayGauges(rooms, meter) },
       rooms,
@@ -88,7 +118,6 @@ export function createAgent(options: AgentOptions): Agent {
     await openSend(base, rooms);
     await openReceive(base, rooms);
     await openProbe(base, rooms);
-    await openControl(base, rooms, { version: options.version, startedAt });
     await rooms.telemetry?.start();
     log.info({ tenant: base.config.tenant, agent: base.config.agent, version: options.version }, 'agent started');
   }
@@ -203,6 +232,7 @@ async function openReceive(base: Base, rooms: Rooms): Promise<void> {
     return {
       config: { ...account, intervalSeconds },
       endpoint: endpointOf(loaded, path, { ...account, host, port, tls }),
+      ...(account.idle && { wake: endpointOf(loaded, [...path, 'idle'], account.idle) }),
       password: openSecretSource({
         loaded,
         path,
@@ -245,11 +275,31 @@ async function openProbe(base: Base, rooms: Rooms): Promise<void> {
   rooms.probe = probe;
 }
 
+/** Notes once a day that this state is in use (rule of safety 4). */
+function keepAlive(base: Omit<Base, 'journal' | 'meter'>, identity: Identity): void {
+  const { clock, lifecycle } = base;
+  const run = async (): Promise<void> => {
+    while (!lifecycle.signal.aborted) {
+      identity.alive();
+      await clock.sleep(3_600_000, lifecycle.signal);
+    }
+  };
+  const running = run();
+  lifecycle.onStop('alive', () => running);
+}
+
 async function openControl(
-  base: Base,
-  rooms: Rooms,
-  info: { readonly version: string; readonly startedAt: number },
+  base: Omit<Base, 'journal' | 'meter'>,
+  info: {
+    readonly version: string;
+    readonly startedAt: number;
+    readonly rooms: Rooms;
+    /** Why no mail moves; empty when it does. */
+    readonly hold: () => string;
+    readonly adopt: () => Promise<string>;
+  },
 ): Promise<void> {
+  const { rooms } = info;
   const { createControl } = await import('./control/control.ts');
   const { createCommands } = await import('./control/commands.ts');
   const { config, clock } = base;
@@ -258,6 +308,7 @@ async function openControl(
       tenant: config.tenant,
       agent: config.agent,
       version: info.version,
+      hold: info.hold(),
       uptimeSeconds: Math.floor((clock.monotonic() - info.startedAt) / 1_000),
       accounts: rooms.receive?.status() ?? [],
       relay: rooms.send?.relay() ?? null,
@@ -273,6 +324,8 @@ async function openControl(
     queue: () => rooms.send?.desk(),
     fetch: async (account) => (await rooms.receive?.fetchNow(account)) ?? [],
     quarantine: () => rooms.receive?.quarantine,
+    confirm: async (account, answer) => (await rooms.receive?.confirm(account, answer)) ?? [],
+    adopt: info.adopt,
   });
   const control = createControl({
     path: join(base.state.folder, 'agent.sock'),

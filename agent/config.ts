@@ -121,6 +121,23 @@ const accountSchema = Type.Object(
         ),
       ),
     ),
+    idle: explain(
+      'Wakes the account when new mail comes, by IMAP IDLE at the same provider with the same login. Mail is fetched by POP3 all the same, and rounds come at their interval when it fails.',
+      Type.Optional(
+        Type.Object(
+          {
+            host: explain("The provider's IMAP server.", hostSchema()),
+            port: explain('993 with implicit TLS, 143 with starttls or none.', portSchema(993)),
+            tls: explain(
+              'none: plain text; starttls: required, never optional; implicit: TLS from the first byte.',
+              tlsSchema('implicit'),
+            ),
+            ...endpoint,
+          },
+          closed,
+        ),
+      ),
+    ),
     maxSizeBytes: explain(
       'Larger mails stay at the provider; the status tells how many.',
       Type.Optional(Type.Integer({ minimum: 1_024, maximum: 10_737_418_240 })),

@@ -53,3 +53,11 @@ function readTraceId(db: Database): string {
     return fresh;
   });
 }
+
+/** Mails that wait to be sent; known before the room that sends them is opened. */
+export function countQueued(db: Database): number {
+  const text =
+    'SELECT count(*) AS n FROM mail WHERE done = 0 AND ' +
+    "EXISTS (SELECT 1 FROM recipient WHERE mail = mail.id AND state IN ('queued', 'sending', 'unknown'))";
+  return Number(db.prepare(text).get()?.['n'] ?? 0);
+}

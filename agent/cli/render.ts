@@ -1,6 +1,12 @@
 // What a person reads: short, aligned, without colours. Takes what the agent answered, checked against the schema.
 import { Check } from 'typebox/value';
-import { agentStatusSchema, fetchedSchema, queueEntrySchema, queueListSchema } from '../control/answers.ts';
+import {
+  adoptedSchema,
+  agentStatusSchema,
+  fetchedSchema,
+  queueEntrySchema,
+  queueListSchema,
+} from '../control/answers.ts';
 import { droppedSchema, heldListSchema, heldMailSchema, releasedSchema } from '../control/answers.ts';
 import { flushedSchema, queueChangeSchema } from '../control/answers.ts';
 import type { AgentStatus, QueueEntry, QueueList } from '../control/answers.ts';
@@ -18,6 +24,8 @@ export function renderAnswer(command: CommandName, value: unknown, now: number):
       return Check(queueListSchema, value) ? renderQueue(value, now) : undefined;
     case 'queue show':
       return Check(queueEntrySchema, value) ? renderMail(value, now) : undefined;
+    case 'adopt':
+      return Check(adoptedSchema, value) ? [renderAdopted(value.was)] : undefined;
     case 'queue hold':
     case 'queue release':
     case 'queue retry':
@@ -25,6 +33,7 @@ export function renderAnswer(command: CommandName, value: unknown, now: number):
       return Check(queueChangeSchema, value) ? renderChange(command, value) : undefined;
     case 'queue flush':
       return Check(flushedSchema, value) ? renderFlushed(value) : undefined;
+    case 'confirm':
     case 'fetch':
       return Check(fetchedSchema, value) ? renderAccounts(value.accounts, now) : undefined;
     case 'quarantine list':
@@ -56,6 +65,19 @@ function renderStatus(status: AgentStatus, now: number): readonly string[] {
     ...section('', renderAccounts(status.accounts, now)),
     ...section('', renderBlockLists(status.dnsbl, now)),
   ];
+}
+
+function renderAdopted(was: string): string {
+  return was === '' ? 'Nothing was held.' : 'Adopted; mail moves from now on. It was held because ' + was + '.';
+}
+
+/** A mailbox that is well may have something to tell. */
+function noteOf({ hint = '', wake = '' }: AgentStatus['accounts'][number]): string {
+  const wakeNote = wake === '' || wake === 'ok' ? '' : 'no wake: ' + wake;
+  return [hint, wakeNote]
+    .filter((text) => text !== '')
+    .map((text) => ', ' + text)
+    .join('');
 }
 
 function section(title: string, lines: readonly string[]): readonly string[] {
@@ -103,7 +125,7 @@ function renderAccounts(accounts: AgentStatus['accounts'], now: number): readonl
     String(account.backlog),
     String(account.kept),
     showTime(account.lastRoundAt, now),
-    account.paused ? ('paused ' + account.problem).trim() : stateOf(account.up, account.problem),
+    account.paused ? ('paused ' + account.problem).trim() : stateOf(account.up, account.problem) + noteOf(account),
   ]);
   return alignColumns([['MAILBOX', 'WAITING', 'KEPT', 'LAST ROUND', 'STATE'], ...rows], [1, 2]);
 }

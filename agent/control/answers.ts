@@ -19,6 +19,13 @@ const account = Type.Object({
   lastRoundAt: Type.Number(),
   nextRoundAt: Type.Number(),
   paused: Type.Boolean(),
+  /** Mails that stay at the provider: too large, or from before and not wanted. */
+  oversized: Type.Optional(Type.Number()),
+  passedOver: Type.Optional(Type.Number()),
+  /** Worth knowing although all is well. */
+  hint: Type.Optional(Type.String()),
+  /** Wake by IMAP IDLE: ok, or why not; empty when none is configured. */
+  wake: Type.Optional(Type.String()),
 });
 const blockList = Type.Object({
   target: Type.String(),
@@ -33,6 +40,8 @@ export const agentStatusSchema = Type.Object({
   tenant: Type.String(),
   agent: Type.String(),
   version: Type.String(),
+  /** Why no mail moves until somebody says `adopt`; empty when it does. */
+  hold: Type.Optional(Type.String()),
   uptimeSeconds: Type.Number(),
   accounts: list(account),
   /** Null: no relay is configured. */
@@ -102,6 +111,9 @@ export type Flushed = Static<typeof flushedSchema>;
 export const fetchedSchema = Type.Object({ accounts: list(account) });
 export type Fetched = Static<typeof fetchedSchema>;
 
+/** Why the state was held; empty when it was not. */
+export const adoptedSchema = Type.Object({ was: Type.String() });
+
 /** One mail in quarantine. `at`: since when, ISO 8601. */
 const heldSchema = Type.Object({
   id: Type.String(),
@@ -138,6 +150,8 @@ export function troublesOf(status: Partial<AgentStatus>): readonly string[] {
   const { accounts = [], relay = null, queue = null, dnsbl = [], report = null, local = null } = status;
   const { scanners = [] } = status;
   const troubles: string[] = [];
+  const { hold = '' } = status;
+  if (hold !== '') troubles.push('held, no mail moves: ' + hold + '; if it is to be used here: mailferry adopt');
   for (const { id, problem, paused } of accounts) {
     if (problem !== '') troubles.push('mailbox ' + id + ': ' + problem);
     else if (paused) troubles.push('mailbox ' + id + ': paused');

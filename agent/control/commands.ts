@@ -55,6 +55,18 @@ const fetchArguments = Type.Object(
   closed,
 );
 
+const confirmArguments = Type.Object(
+  {
+    account: Type.String({ minLength: 1, maxLength: 200, description: 'the id of the account that asks' }),
+    answer: Type.Optional(
+      Type.Union([Type.Literal('known'), Type.Literal('new')], {
+        description: 'for a moved mailbox: known (not delivered again) or new (delivered)',
+      }),
+    ),
+  },
+  closed,
+);
+
 export const commandSpecs = {
   status: {
     help: 'Shows mailboxes, relay, queue, block lists and the report to the collector.',
@@ -110,6 +122,18 @@ export const commandSpecs = {
     arguments: fetchArguments,
     timeoutSeconds: 300,
   },
+  confirm: {
+    help: 'Answers what an account asks: that a shorter keep is meant so, or what the mails of a moved mailbox are.',
+    readOnly: false,
+    arguments: confirmArguments,
+    timeoutSeconds: 300,
+  },
+  adopt: {
+    help: 'Says that this state is to be used on this machine, after it was copied, moved or restored.',
+    readOnly: false,
+    arguments: none,
+    timeoutSeconds: 60,
+  },
   'quarantine list': {
     help: 'Lists fetched mails that were not handed over, and why, the oldest first.',
     readOnly: true,
@@ -150,6 +174,10 @@ export type CommandWork = {
   readonly queue: () => QueueWork | undefined;
   /** Resolves with the state of the accounts after their round. */
   readonly fetch: (account: string | undefined) => Promise<Fetched['accounts']>;
+  /** The same, after an account's question was answered. */
+  readonly confirm?: (account: string, answer: 'known' | 'new' | undefined) => Promise<Fetched['accounts']>;
+  /** Starts the rooms of a state that was held; gives why it was, empty when it was not. */
+  readonly adopt?: () => Promise<string>;
   /** Undefined when no account is configured. An unknown id is a UserError. */
   readonly quarantine: () => QuarantineWork | undefined;
 };
@@ -200,6 +228,12 @@ export function createCommands(work: CommandWork): CommandTable {
     const accounts = await work.fetch(account);
     return { accounts, troubles: troublesOf({ accounts }) };
   };
+  const confirm = async ({ account, answer }: Static<typeof confirmArguments>) => {
+    checkAccount(work.status().accounts, account);
+    const accounts = (await work.confirm?.(account, answer)) ?? [];
+    return { accounts, troubles: troublesOf({ accounts }) };
+  };
+  const adopt = async () => ({ was: (await work.adopt?.()) ?? '' });
   const quarantine = (act: string): QuarantineWork => {
     const desk = work.quarantine();
     if (desk !== undefined) return desk;
@@ -223,6 +257,8 @@ export function createCommands(work: CommandWork): CommandTable {
     'queue drop': change('drop'),
     'queue flush': { ...commandSpecs['queue flush'], run: checked('queue flush', none, flush) },
     fetch: { ...commandSpecs.fetch, run: checked('fetch', fetchArguments, fetch) },
+    confirm: { ...commandSpecs.confirm, run: checked('confirm', confirmArguments, confirm) },
+    adopt: { ...commandSpecs.adopt, run: checked('adopt', none, adopt) },
     'quarantine list': { ...commandSpecs['quarantine list'], run: checked('quarantine list', none, listHeld) },
     'quarantine show': { ...commandSpecs['quarantine show'], run: checked('quarantine show', heldArguments, showHeld) },
     'quarantine release': {

@@ -27,6 +27,8 @@ export type AccountStatus = {
   readonly passedOver: number;
   /** What a person may want to know although all is well. */
   readonly hint: string;
+  /** Of the wake by IMAP IDLE: ok, or why not; empty when none is configured. */
+  readonly wake: string;
 };
 export type Account = {
   readonly run: (signal: AbortSignal) => Promise<void>;
@@ -37,6 +39,8 @@ export type Account = {
    * `known`, or `new`. Then a round, as fetchNow().
    */
   readonly confirm: (answer?: 'known' | 'new') => Promise<AccountStatus>;
+  /** New mail has come, perhaps: a round as soon as the provider allows it, unless the account is in trouble or paused. */
+  readonly wakeUp: () => void;
   readonly status: () => AccountStatus;
 };
 
@@ -53,6 +57,8 @@ export type AccountDeps = RoundDeps & {
   readonly origin: string;
   /** The provider allows no two logins in a shorter time. */
   readonly minIntervalMs: number;
+  /** Undefined when no wake is configured. */
+  readonly wakeState?: () => { readonly up: boolean; readonly problem: string };
 };
 
 export function createAccount(deps: AccountDeps): Account {
@@ -71,6 +77,9 @@ export function createAccount(deps: AccountDeps): Account {
   const requests: (() => void)[] = [];
   let ended = false;
   let wake: AbortController | undefined;
+  /** New mail came while a round was under way, or may not be fetched yet. */
+  let woken = false;
+  let mayWake = false;
   let backoff: { readonly kind: TroubleKind; readonly waits: Backoff } | undefined;
   let status: AccountStatus = {
     id: account.id,
@@ -84,6 +93,7 @@ export function createAccount(deps: AccountDeps): Account {
     oversized: 0,
     passedOver: 0,
     hint: '',
+    wake: '',
   };
 
   async function round(signal: AbortSignal, impatient: boolean): Promise<RoundResult> {
@@ -143,6 +153,7 @@ export function createAccount(deps: AccountDeps): Account {
   async function loop(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const asked = requests.splice(0);
+      woken = false;
       if (asked.length > 0) {
         memory.refusedInRow = 0;
         backoff = undefined;
@@ -155,12 +166,17 @@ export function createAccount(deps: AccountDeps): Account {
       const result = breaker.judge(await round(signal, asked.length > 0));
       if (!signal.aborted) note(result, (clock.monotonic() - startedAt) / 1_000);
       for (const done of asked) done();
-      const pauseMs = Math.max(pauseAfter(result), breaker.restMs());
+      let pauseMs = Math.max(pauseAfter(result), breaker.restMs());
       status = { ...status, nextRoundAt: status.paused ? 0 : clock.now() + pauseMs };
       wake = new AbortController();
+      if (woken && isCalm(result))
+        pauseMs = Math.min(pauseMs, Math.max(result.loginDelaySeconds * 1_000, breaker.restMs()));
+      mayWake = isCalm(result) && !status.paused && result.loginDelaySeconds === 0;
       if (requests.length === 0) await breaker.sleep(pauseMs, AbortSignal.any([signal, wake.signal]));
     }
   }
+
+  const current = (): AccountStatus => ({ ...status, wake: wakeText(deps.wakeState?.()) });
 
   async function fetchNow(): Promise<AccountStatus> {
     // Under the provider's minimum nothing can be fetched: the status as it is, and when the next round comes.
@@ -170,7 +186,7 @@ export function createAccount(deps: AccountDeps): Account {
       wake?.abort();
       await promise;
     }
-    return status;
+    return current();
   }
 
   return {
@@ -188,8 +204,21 @@ export function createAccount(deps: AccountDeps): Account {
       else memory.answer = answer;
       return fetchNow();
     },
-    status: () => status,
+    wakeUp() {
+      woken = true;
+      if (mayWake && breaker.restMs() === 0) wake?.abort();
+    },
+    status: current,
   };
+}
+
+function isCalm(result: RoundResult): boolean {
+  return result.trouble === undefined && result.question === '';
+}
+
+function wakeText(state: { readonly up: boolean; readonly problem: string } | undefined): string {
+  if (state === undefined) return '';
+  return state.up ? 'ok' : state.problem;
 }
 
 function waitsFor(kind: keyof typeof maxPauseMs, intervalMs: number, random: () => number): Backoff {

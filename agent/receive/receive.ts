@@ -24,6 +24,8 @@ import { createQuarantineDesk } from './quarantine-desk.ts';
 import type { QuarantineDesk } from './quarantine-desk.ts';
 import { openCheck } from './scanners.ts';
 import type { CheckSetup } from './scanners.ts';
+import { createWake } from './wake.ts';
+import type { Wake } from './wake.ts';
 import type { Pop3Timeouts } from './wire.ts';
 
 export type { AccountStatus };
@@ -34,6 +36,8 @@ export type AccountSetup = {
   readonly password: string | SecretSource;
   /** The provider's minimum between two logins; no setting, no wake and no command goes below it. Default 0. */
   readonly minIntervalSeconds?: number;
+  /** Wake by IMAP IDLE at this place, with the account's login. */
+  readonly wake?: Endpoint;
   /** File and option, for the log; the id when absent. */
   readonly origin?: string;
 };
@@ -104,15 +108,25 @@ export function createReceive(options: ReceiveOptions): Receive {
     ledger,
     ...rest,
   };
-  const accounts = options.accounts.map(({ config, endpoint, password, minIntervalSeconds = 0, origin }) =>
-    createAccount({
-      account: config,
-      endpoint,
-      secret: typeof password === 'string' ? passwordSource(() => password) : password,
-      minIntervalMs: minIntervalSeconds * 1_000,
-      origin: origin ?? 'account ' + config.id,
-      ...common,
-    }),
+  const wakes: Wake[] = [];
+  const accounts = options.accounts.map(
+    ({ config, endpoint, password, minIntervalSeconds = 0, wake: place, origin }) => {
+      const secret = typeof password === 'string' ? passwordSource(() => password) : password;
+      const onMail = (): void => account.wakeUp();
+      const about = { account: config.id, user: config.user, secret, onMail, clock, random, log };
+      const wake = place && createWake({ endpoint: place, ...about });
+      if (wake !== undefined) wakes.push(wake);
+      const account = createAccount({
+        account: config,
+        endpoint,
+        secret,
+        minIntervalMs: minIntervalSeconds * 1_000,
+        origin: origin ?? 'account ' + config.id,
+        ...(wake && { wakeState: wake.state }),
+        ...common,
+      });
+      return account;
+    },
   );
 
   function choose(what: string, accountId: string | undefined): readonly Account[] {
@@ -135,7 +149,7 @@ export function createReceive(options: ReceiveOptions): Receive {
           log.error({ folder: name, error: describe(error) }, 'folder cannot be prepared');
         });
       }
-      await Promise.all(accounts.map((account) => account.run(signal)));
+      await Promise.all([...accounts, ...wakes].map((part) => part.run(signal)));
     },
     fetchNow: (accountId) => Promise.all(choose('fetch', accountId).map((account) => account.fetchNow())),
     confirm: (accountId, answer) => Promise.all(choose('confirm', accountId).map((account) => account.confirm(answer))),

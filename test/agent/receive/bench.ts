@@ -24,6 +24,8 @@ import type { Lab } from '../../lab/lab.ts';
 export type BenchAccount = Partial<AccountConfig> & {
   readonly endpoint: Endpoint;
   readonly secret?: string;
+  /** Wake by IMAP IDLE. */
+  readonly wake?: Endpoint;
   /** Without firstRun. */
   readonly undecided?: boolean;
 };
@@ -133,7 +135,7 @@ export async function createBench(
   };
 }
 
-function setupOf({ endpoint, secret, undecided, ...config }: BenchAccount) {
+function setupOf({ endpoint, secret, undecided, wake, ...config }: BenchAccount) {
   const { host, port, tls } = endpoint;
   const standard = {
     id: 'info',
@@ -147,5 +149,5 @@ function setupOf({ endpoint, secret, undecided, ...config }: BenchAccount) {
     ...(undecided === true ? {} : { firstRun: 'all' as const }),
     intervalSeconds: 3_600,
   };
-  return { config: { ...standard, ...config }, endpoint, password: secret ?? 'right' };
+  return { config: { ...standard, ...config }, endpoint, password: secret ?? 'right', ...(wake && { wake }) };
 }
