@@ -12,6 +12,8 @@ import { limitsOf } from './round-run.ts';
 import type { Item, Run } from './round-run.ts';
 
 const window = 50;
+/** DELE and its answer are short lines. */
+const deletionWindow = 500;
 
 /** Deletes what may go and ends the session. `keep` is the keeping time in force; undefined: nothing may go today. */
 export async function deleteDue(run: Run, pop3: Pop3, keep: Keep | undefined): Promise<void> {
@@ -19,7 +21,7 @@ export async function deleteDue(run: Run, pop3: Pop3, keep: Keep | undefined): P
   const going = keep === undefined ? [] : await choose(run, pop3, keep);
   ledger.deletePending(going.filter(({ entry }) => entry.state !== 'delete-pending').map(({ entry }) => entry.id));
   const deleted: Item[] = [];
-  await inWindows(going, async (item) => {
+  const remove = async (item: Item): Promise<void> => {
     const done = await pop3.dele(item.listed.number).then(
       () => true,
       (error: unknown) => passRefusal(error, false),
@@ -30,7 +32,8 @@ export async function deleteDue(run: Run, pop3: Pop3, keep: Keep | undefined): P
     }
     deleted.push(item);
     reached('receive.deleted');
-  });
+  };
+  await inWindows(going, remove, deletionWindow);
   await pop3.quit();
   if (deleted.length === 0) return;
   reached('receive.quit');
@@ -158,7 +161,11 @@ export async function checkResized(run: Run, pop3: Pop3): Promise<void> {
   });
 }
 
-export async function inWindows<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  for (let from = 0; from < items.length; from += window)
-    await Promise.all(items.slice(from, from + window).map((item) => work(item)));
+export async function inWindows<T>(
+  items: readonly T[],
+  work: (item: T) => Promise<void>,
+  size = window,
+): Promise<void> {
+  for (let from = 0; from < items.length; from += size)
+    await Promise.all(items.slice(from, from + size).map((item) => work(item)));
 }

@@ -1,6 +1,7 @@
 // One fetched mail on its way to the local server and into the ledger.
-// Promise: what the local server took is recorded in the same turn in which its answer arrives, before anything else is
-// awaited, so a crash doubles at most the mails whose answer was on the way: one an open local session.
+// Promise: what the local server took is recorded at the end of the turn in which its answer arrives, in one commit with what
+// other sessions were answered in that turn, so a crash doubles at most the mails whose answer was on the way: one an open
+// local session.
 import type { Reached } from '#shared/checkpoint.ts';
 import type { Clock } from '#shared/clock.ts';
 import { describe } from '#shared/failure.ts';
@@ -62,13 +63,13 @@ export async function handOver(deps: HandOverDeps, job: HandOver): Promise<Outco
   const before = ledger.recipients(entry.id).filter(({ verdict }) => verdict !== 'later');
   const missing = recipients.filter((address) => !before.some((known) => known.address === address));
   const { now, aside } = await hand(deps, job, { header, from, missing });
-  // From here to the record nothing is awaited.
+  // From here to the record nothing is awaited: it goes with the commit of this turn.
   const fingerprint = fingerprintOf(header);
   const fetched = { sha256: mail.sha256, sizeBytes: mail.body.sizeBytes, listedBytes, fingerprint };
   const all = [...before, ...now];
   const open = all.filter(({ verdict }) => verdict === 'later');
   if (open.length > 0) {
-    if (open.length < now.length) record(job, entry.id, () => ledger.noteVerdicts(entry.id, fetched, now));
+    if (open.length < now.length) await record(deps, job, entry.id, () => ledger.noteVerdicts(entry.id, fetched, now));
     return { kind: 'later', text: open[0]?.text ?? '', entry };
   }
   const refused = all.filter(({ verdict }) => verdict === 'refused');
@@ -79,15 +80,17 @@ export async function handOver(deps: HandOverDeps, job: HandOver): Promise<Outco
     return { kind, text: reason, entry: settled(entry, 'quarantined', job) };
   }
   const point = pointOf(deps, job, header, 'delivered');
-  record(job, entry.id, () => ledger.settle(entry.id, 'handed-over', { fetched, recipients: now, today, point }));
+  await record(deps, job, entry.id, () =>
+    ledger.settle(entry.id, 'handed-over', { fetched, recipients: now, today, point }),
+  );
   deps.reached('receive.recorded');
   return { kind: 'handed-over', text: '', entry: settled(entry, 'handed-over', job) };
 }
 
 /** The local server has the mail: a record that fails now must not lead to a second delivery. */
-function record(job: HandOver, id: number, write: () => void): void {
+async function record(deps: HandOverDeps, job: HandOver, id: number, write: () => void): Promise<void> {
   try {
-    write();
+    await deps.ledger.together(write);
   } catch (error) {
     job.owe(id, write);
     throw error;
@@ -153,7 +156,7 @@ async function keepRefused(
   const { account, ledger, quarantine, clock, log } = deps;
   const { entry, fetched, now, all, from, header, reason } = facts;
   // First what some recipients may have got already; the file takes longer.
-  record(job, entry.id, () => ledger.noteVerdicts(entry.id, fetched, now));
+  await record(deps, job, entry.id, () => ledger.noteVerdicts(entry.id, fetched, now));
   const id = await quarantine.keep(job.mail, {
     account: account.id,
     mail: entry.id,

@@ -6,6 +6,8 @@ import type { Point } from '#shared/meter.ts';
 import { transaction } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
 import type { LocalRecipient } from '../local/local.ts';
+import { createCommits } from './commits.ts';
+import type { Commits } from './commits.ts';
 import { createAccountRows } from './ledger-accounts.ts';
 import type { AccountRows, FirstRun } from './ledger-accounts.ts';
 import { createDays } from './ledger-days.ts';
@@ -64,6 +66,8 @@ export type Fetched = {
 };
 
 export type Ledger = Days & {
+  /** Does `work`, calls of this ledger, in a commit that is shared with others; resolves when it is on disk. */
+  readonly together: Commits['join'];
   readonly accounts: AccountRows;
   /** All that is known of an account, also what is gone. */
   readonly entries: (account: string) => readonly Entry[];
@@ -139,6 +143,7 @@ export function createLedger(options: { readonly db: Database; readonly journal:
   }
 
   return {
+    together: createCommits(db).join,
     ...createDays(db),
     accounts,
     begin: (account, firstRun, found) =>
