@@ -1,4 +1,5 @@
 // The agent as an operator runs it: its own process, its own configuration file, asked over its socket.
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { askAgent } from '../../agent/cli/client.ts';
 import { startProgram } from '../flow/programs.ts';
@@ -59,6 +60,7 @@ export async function startAgent(options: {
     if (answer.ok !== true)
       throw new Error('Cannot fetch: ' + JSON.stringify(answer) + '\n' + child.log().slice(-2_000));
   };
+  await waitFor('the socket of the agent', () => existsSync(path));
   if (first) await fetch();
   return { pid: child.pid, folder, fetch, stop: () => stopped(child), log: child.log };
 }
