@@ -4,6 +4,7 @@ import { describe } from '#shared/failure.ts';
 import { createBounce } from './bounce.ts';
 import { createListener } from './listener.ts';
 import type { Listener } from './listener.ts';
+import { tendOldMail } from './old-mail.ts';
 import { createParts, createSendRunner } from './parts.ts';
 import type { Parts, SendOptions } from './parts.ts';
 import type { QueueEntry, QueueSummary, QueueView } from './queue-view.ts';
@@ -11,7 +12,6 @@ import { createQueueDesk } from './queue-desk.ts';
 import type { QueueDesk } from './queue-desk.ts';
 import { recover } from './recover.ts';
 import type { Runner } from './runner.ts';
-import { delayedNoticeMs } from './schedule.ts';
 import { transaction } from '#shared/sqlite.ts';
 
 export type { QueueDesk, QueueEntry, QueueSummary, SendOptions };
@@ -101,18 +101,12 @@ export function createSend(options: SendOptions): Send {
   /** Saves the queue's clock, gives up what is too old, tells senders that their mail is late. */
   async function keepHouse(parts: Parts, runner: Runner): Promise<void> {
     const { queue } = parts;
-    const expireMs = options.relay.expireHours * 3_600_000;
-    const idle = (ids: readonly string[]): readonly string[] => ids.filter((id) => !runner.busy(id));
+    const { busy } = runner;
+    const { expireHours } = options.relay;
     while (!stopping.signal.aborted) {
       try {
         transaction(options.db, () => parts.queueClock.save());
-        for (const id of idle(queue.olderThan(expireMs, false))) {
-          queue.expire(id, 'Not sent within ' + options.relay.expireHours + ' hours');
-          log.error({ mail: id }, 'mail expired, it is held');
-        }
-        for (const id of idle(queue.olderThan(delayedNoticeMs, true))) {
-          log.warn({ mail: id, told: queue.tellDelay(id) }, 'mail is late');
-        }
+        await tendOldMail({ db: options.db, queue, busy, expireHours, log, signal: stopping.signal });
         parts.notices.ring();
       } catch (error) {
         log.error({ error: describe(error) }, 'housekeeping of the queue failed, it is done again later');

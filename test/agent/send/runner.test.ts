@@ -359,3 +359,54 @@ test('stop() while the answer after the dot is missing leaves the mail unknown, 
   await empty(again);
   assert.equal(relay.mails.length, 1);
 });
+
+test('thousands of late and expired mails do not keep clients waiting', async (t) => {
+  const clock = movableClock();
+  const told: string[] = [];
+  const local = {
+    deliver: async ({ recipients }: { readonly recipients: readonly string[] }) => {
+      told.push(...recipients);
+      return {
+        recipients: recipients.map((address) => ({ address, verdict: 'later' as const, text: '' })),
+        bareLineEnds: 0,
+      };
+    },
+    problem: () => undefined,
+    close: async () => {},
+  };
+  const rig = await startRig(t, {
+    relay: { host: '127.0.0.1', port: 1 },
+    clock,
+    local,
+    relayConfig: { expireHours: 5 },
+  });
+  const { db } = rig.state;
+  const mail = "'m' || value, 'sales@office.test', 'sales', 10, 10, 0, 0";
+  const numbers = 'WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < 1500) ';
+  db.exec(
+    numbers +
+      'INSERT INTO mail (id, sender, user, size_bytes, offset_bytes, accepted_at, accepted_ms) SELECT ' +
+      mail +
+      ' FROM n',
+  );
+  db.exec(
+    numbers +
+      "INSERT INTO recipient (mail, number, address, state, due_ms) SELECT 'm' || value, 0, 'x@world.test', 'queued', 1e15 FROM n",
+  );
+  for (const hours of [4, 2]) {
+    let longestMs = 0;
+    let before = performance.now();
+    const beat = setInterval(() => {
+      longestMs = Math.max(longestMs, performance.now() - before);
+      before = performance.now();
+    }, 5);
+    await new Promise((resolve) => setImmediate(resolve)); // the housekeeping sleeps
+    clock.advance(hours * 3_600_000 + 31_000);
+    const done = (): boolean =>
+      Number(db.prepare('SELECT COUNT(*) AS n FROM notice').get()?.['n']) === (hours === 4 ? 1_500 : 3_000);
+    await waitFor('all notices of hour ' + hours, done, { timeoutMs: 20_000, everyMs: 200 });
+    clearInterval(beat);
+    t.diagnostic('longest standstill: ' + Math.round(longestMs) + ' ms');
+    assert.ok(longestMs < 400, 'longest standstill: ' + longestMs);
+  }
+});
