@@ -73,6 +73,23 @@ export const metrics = {
       kept: number('mails', 'Mails handed over and kept at the provider until their time is over'),
       round_seconds: number('s', 'Duration of the last round'),
       problem: text('Why the last round failed, empty when it succeeded'),
+      trouble: text(
+        'Kind of the failure: login, session (the provider), local (the local server), question (asks a person); empty when none',
+      ),
+      login_seconds: number(
+        's',
+        'From the start of the last round to the answer of the login: connecting, TLS and login',
+      ),
+      list_seconds: number('s', 'Reading the listing; absent in a round that needed none'),
+      first_byte_seconds: number(
+        's',
+        'From the first RETR to the first byte of the mail; absent in a round that fetched none',
+      ),
+      mailbox_bytes: number('bytes', 'Size of the mailbox as the provider says'),
+      wake: number(
+        'bool',
+        '1 while new mail wakes the round (IMAP IDLE), 0 when the wake fails; absent when none is configured',
+      ),
     },
   },
   quarantine: {

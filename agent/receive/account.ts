@@ -127,11 +127,10 @@ export function createAccount(deps: AccountDeps): Account {
     const { backlog, kept, oversized, passedOver } = result.counts ?? status;
     const counts = { backlog, kept, oversized, passedOver };
     status = { ...status, ...counts, hint, up: problem === '', problem, lastRoundAt: clock.now(), paused };
-    meter.say(
-      'account',
-      { account: account.id },
-      { up: status.up ? 1 : 0, backlog, kept, round_seconds: seconds, problem },
-    );
+    const kind = result.question === '' && !refused ? (result.trouble?.kind ?? '') : 'question';
+    const own = { up: status.up ? 1 : 0, backlog, kept, problem, trouble: problem === '' ? '' : kind };
+    const wakes = deps.wakeState === undefined ? {} : { wake: deps.wakeState().up ? 1 : 0 };
+    meter.say('account', { account: account.id }, { ...own, ...wakes, ...measured(result), round_seconds: seconds });
   }
 
   function pauseAfter(result: RoundResult): number {
@@ -219,6 +218,17 @@ function isCalm(result: RoundResult): boolean {
 function wakeText(state: { readonly up: boolean; readonly problem: string } | undefined): string {
   if (state === undefined) return '';
   return state.up ? 'ok' : state.problem;
+}
+
+/** What a round did not come to is left out. */
+function measured({ times, mailboxBytes }: RoundResult) {
+  const seconds = (ms: number | undefined): number => (ms === undefined ? NaN : ms / 1_000);
+  return {
+    login_seconds: seconds(times.loginMs),
+    list_seconds: seconds(times.listMs),
+    first_byte_seconds: seconds(times.firstByteMs),
+    mailbox_bytes: mailboxBytes ?? NaN,
+  };
 }
 
 function waitsFor(kind: keyof typeof maxPauseMs, intervalMs: number, random: () => number): Backoff {

@@ -397,3 +397,22 @@ test('not more mails than allowed are deleted in one round without having been r
     assert.equal(pop3.mails.length, left);
   }
 });
+
+test('a round tells its parts, the size of the mailbox and the kind of a trouble', async (t) => {
+  const { pop3, bench } = await setUp(t, { pop3: { mails: letters(2) }, account: { keep: 'forever', listEvery: 100 } });
+  const last = () => bench.gauges.findLast(({ name }) => name === 'account')?.fields ?? {};
+  await bench.fetch();
+  const { login_seconds: login, list_seconds: list, first_byte_seconds: first, mailbox_bytes: bytes, trouble } = last();
+  for (const seconds of [login, list, first]) assert.ok(typeof seconds === 'number' && seconds >= 0 && seconds < 60);
+  assert.equal(
+    bytes,
+    pop3.mails.reduce((sum, mail) => sum + mail.bytes.length, 0),
+  );
+  assert.equal(trouble, '');
+  await bench.fetch();
+  assert.equal(last()['first_byte_seconds'], undefined, 'nothing was fetched');
+  await pop3.close();
+  await bench.fetch();
+  assert.equal(last()['trouble'], 'session');
+  assert.equal(last()['wake'], undefined, 'no wake is configured');
+});
