@@ -5,5 +5,5 @@ import type { Dovecot } from '../lab/dovecot.ts';
 /** Undefined: the agent cannot be woken yet. */
 export function wakeOptions(dovecot: Dovecot): object | undefined {
   const known: object = agentSchema.properties.accounts.items.properties;
-  return 'wake' in known ? { wake: { host: dovecot.host, port: dovecot.imap, tls: 'none' } } : undefined;
+  return 'idle' in known ? { idle: { host: dovecot.host, port: dovecot.imap, tls: 'none' } } : undefined;
 }
