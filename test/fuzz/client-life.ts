@@ -54,7 +54,8 @@ export async function runClientLife(options: { readonly seed: number; readonly r
       for (const { name } of session.applied) mutations[name] = (mutations[name] ?? 0) + 1;
       handedOver += judge.count();
       deleted += session.deleted.length;
-      const found = [...judge.end(session, mailbox)];
+      judge.doubt(session, mailbox);
+      const found = [...judge.end(session)];
       if (state === 'hangs' || state.startsWith('other')) found.push(state);
       for (const text of found)
         faults.push('seed ' + seed + ', session ' + rounds + ': ' + text + describeSession(session));

@@ -7,8 +7,10 @@ export type Judge = {
   readonly begin: (mailbox: readonly Mail[]) => void;
   /** The local server took this body. */
   readonly handedOver: (body: string) => void;
+  /** To be called for all sessions of a round before any is judged. */
+  readonly doubt: (session: Session, mailbox: readonly Mail[]) => void;
   /** The round is over: what must not have happened. `last`: no other session of this round is still to be judged. */
-  readonly end: (session: Session, mailbox: readonly Mail[], last?: boolean) => readonly string[];
+  readonly end: (session: Session, last?: boolean) => readonly string[];
   /** Mails taken so far. */
   readonly count: () => number;
 };
@@ -46,11 +48,13 @@ export function createJudge(): Judge {
       const id = ids.get(body);
       if (id !== undefined) taken.set(id, (taken.get(id) ?? 0) + 1);
     },
-    end(session, mailbox, last = true) {
-      const { commands, applied, deleted } = session;
+    doubt({ applied, listed }, mailbox) {
+      if (applied.every(({ visible }) => visible)) return;
+      for (const { id } of [...mailbox, ...listed()]) doubtful.add(id);
+    },
+    end(session, last = true) {
+      const { commands, deleted } = session;
       const faults: string[] = [];
-      if (applied.some(({ visible }) => !visible))
-        for (const { id } of [...mailbox, ...session.listed()]) doubtful.add(id);
       const answers = readTranscript(commands, session.stream());
       // A mail may be read more than once in a session: to fetch it, and to prove it before it is deleted.
       const read: (readonly [number: string, body: string])[] = [];
@@ -80,6 +84,7 @@ export function createJudge(): Judge {
         if (!doubtful.has(id) && !taken.has(id))
           faults.push('mail ' + id + ' (' + uid + ') is lost: deleted, never handed over');
       }
+      if (!last) return faults;
       for (const [id, times] of taken) {
         if (times > 1 && !doubtful.has(id)) faults.push('mail ' + id + ' was handed over ' + times + ' times');
       }

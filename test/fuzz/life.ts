@@ -51,6 +51,10 @@ export async function runLife(options: {
   /** Those of this round, and the one before, which may have gone on: a room with more to do does not wait to be asked. */
   const sessions: Session[] = [];
   let deleted = 0;
+  const account = (session: Session): void => {
+    for (const { name } of session.applied) mutations[name] = (mutations[name] ?? 0) + 1;
+    deleted += session.deleted.length;
+  };
   const stop = new AbortController();
   mkdirSync(folder, { recursive: true });
   const db = openDatabase({ path: ':memory:', schema: [[journalSchema, ledgerSchema].join(';\n')] });
@@ -100,20 +104,18 @@ export async function runLife(options: {
       if (mailbox.length > maxMails) mailbox.length = 0;
       for (let n = below(random, 4); n > 0; n -= 1) mailbox.push(createMail((serial += 1), random, mailbox));
       judge.begin(mailbox);
-      sessions.splice(0, sessions.length - 1);
+      for (const over of sessions.splice(0, sessions.length - 1)) account(over);
       const [status] = (await time.until(receive.fetchNow())) ?? [];
       const state = status === undefined ? 'hangs' : endState(status.problem);
       endStates[state] = (endStates[state] ?? 0) + 1;
       const found = status === undefined ? ['the round does not end'] : [];
       if (state.startsWith('other')) found.push(state);
-      for (const session of sessions) {
-        for (const { name } of session.applied) mutations[name] = (mutations[name] ?? 0) + 1;
-        deleted += session.deleted.length;
-        found.push(...judge.end(session, mailbox, session === sessions.at(-1)));
-      }
+      for (const session of sessions) judge.doubt(session, mailbox);
+      for (const session of sessions) found.push(...judge.end(session, session === sessions.at(-1)));
       for (const text of found)
         faults.push('seed ' + seed + ', round ' + rounds + ': ' + text + describeSession(sessions.at(-1)));
     }
+    sessions.forEach(account);
     stop.abort();
     if ((await time.until(running.then(() => true))) === undefined)
       faults.push('seed ' + seed + ': the room does not stop');
