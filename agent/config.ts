@@ -1,53 +1,18 @@
 // The agent's configuration: one schema, one file, and the checks that a schema cannot express.
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import { certificateSchema, closed, idSchema, secondsSchema, tlsSchema } from '#shared/config-fields.ts';
 import { explain, hostSchema, loadConfig, portSchema, secretSchema } from '#shared/config.ts';
 import type { Loaded } from '#shared/config.ts';
 import { isLoopback } from '#shared/net.ts';
 import { namePattern } from '#shared/topics.ts';
 import { loginOptions } from './accounts/options.ts';
 import { findAccountProblem } from './accounts/resolve.ts';
+import { endpointOptions } from './net/endpoint-options.ts';
 import { checkSchema, deliveryOptions, findCheckProblem, findDeliveryProblem } from './receive/delivery-options.ts';
+import { fetchOptions } from './receive/fetch-options.ts';
 
-const closed = { additionalProperties: false } as const;
-const seconds = (standard: number, minimum = 1) =>
-  Type.Integer({ minimum, maximum: 86_400, default: standard, description: 'whole seconds, ' + minimum + ' to 86400' });
-const idSchema = Type.String({ pattern: namePattern, description: 'a short name of a-z, 0-9 and -' });
-/** none: plain text; starttls: required, never optional; implicit: TLS from the first byte. */
-const tlsSchema = (standard: 'none' | 'starttls' | 'implicit') =>
-  Type.Union([Type.Literal('none'), Type.Literal('starttls'), Type.Literal('implicit')], { default: standard });
-const endpoint = {
-  caFile: explain(
-    "PEM file of the authority that signed the server's certificate, when it is not a public one.",
-    Type.Optional(Type.String({ minLength: 1 })),
-  ),
-  serverName: explain(
-    'Name expected in the certificate, when it differs from `host`.',
-    Type.Optional(Type.String({ minLength: 1 })),
-  ),
-  pins: explain(
-    "Public keys of which one must be the server's, in addition to a valid certificate: `sha256/` and the base64 SHA-256 of the key. Name a second one as a backup for the day the server changes its key; the error tells the key that was found.",
-    Type.Optional(
-      Type.Unsafe<readonly string[]>(
-        Type.Array(
-          Type.String({ pattern: '^sha256/[A-Za-z0-9+/]{43}=$', description: 'sha256/ and 44 characters of base64' }),
-          { minItems: 1 },
-        ),
-      ),
-    ),
-  ),
-};
-
-const certificateSchema = Type.Object(
-  {
-    keyFile: explain('PEM file of the private key.', Type.String({ minLength: 1 })),
-    certFile: explain(
-      'PEM file of the certificate, then those that lead to its authority.',
-      Type.String({ minLength: 1 }),
-    ),
-  },
-  closed,
-);
+const seconds = (standard: number) => secondsSchema(standard, { maximum: 86_400 });
 
 const localSchema = Type.Object(
   {
@@ -61,7 +26,7 @@ const localSchema = Type.Object(
       'none: plain text; starttls: required, never optional; implicit: TLS from the first byte.',
       tlsSchema('none'),
     ),
-    ...endpoint,
+    ...endpointOptions,
     domains: explain(
       'Mail is handed over only to recipients in these domains.',
       Type.Array(Type.String({ minLength: 1, pattern: '^[^@\\s]+$', description: 'a domain such as example.org' }), {
@@ -80,95 +45,9 @@ const accountSchema = Type.Object(
   {
     id: explain('Name of the mailbox in reports, alerts and commands.', idSchema),
     ...loginOptions,
-    ...endpoint,
+    ...endpointOptions,
     ...deliveryOptions,
-    keep: explain(
-      'How long a mail that was handed over stays at the provider.',
-      Type.Union(
-        [
-          Type.Literal('none'),
-          Type.Literal('forever'),
-          Type.Object(
-            { days: explain('Days that the agent saw pass.', Type.Integer({ minimum: 1, maximum: 3_650 })) },
-            closed,
-          ),
-        ],
-        { default: { days: 14 }, description: 'none, forever or {days: N}' },
-      ),
-    ),
-    intervalSeconds: explain('Pause between two rounds.', seconds(15)),
-    firstRun: explain(
-      'What to do with the mails that are there when this mailbox is fetched for the first time. Not guessed: without it the account asks, unless the mailbox is empty.',
-      Type.Optional(
-        Type.Union(
-          [
-            Type.Literal('all'),
-            Type.Literal('new-only'),
-            Type.Object(
-              {
-                since: explain(
-                  'Mails that came before this day (UTC) stay at the provider.',
-                  Type.String({
-                    pattern: '^\\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\\d|3[01])$',
-                    description: 'a day as YYYY-MM-DD',
-                  }),
-                ),
-              },
-              closed,
-            ),
-          ],
-          { description: 'all, new-only or {since: YYYY-MM-DD}' },
-        ),
-      ),
-    ),
-    idle: explain(
-      'Wakes the account when new mail comes, by IMAP IDLE at the same provider with the same login. Mail is fetched by POP3 all the same, and rounds come at their interval when it fails.',
-      Type.Optional(
-        Type.Object(
-          {
-            host: explain("The provider's IMAP server.", hostSchema()),
-            port: explain('993 with implicit TLS, 143 with starttls or none.', portSchema(993)),
-            tls: explain(
-              'none: plain text; starttls: required, never optional; implicit: TLS from the first byte.',
-              tlsSchema('implicit'),
-            ),
-            ...endpoint,
-          },
-          closed,
-        ),
-      ),
-    ),
-    maxSizeBytes: explain(
-      'Larger mails stay at the provider; the status tells how many.',
-      Type.Optional(Type.Integer({ minimum: 1_024, maximum: 10_737_418_240 })),
-    ),
-    session: explain(
-      'What one session may do before it ends and the next begins; what was done until then is safe from a broken line.',
-      Type.Optional(
-        Type.Object(
-          {
-            messages: explain('Mails fetched.', Type.Integer({ minimum: 1, maximum: 100_000, default: 500 })),
-            megabytes: explain(
-              'Megabytes fetched; one mail may be larger.',
-              Type.Integer({ minimum: 1, maximum: 1_000_000, default: 1_000 }),
-            ),
-            minutes: explain(
-              'No further mail is begun after these.',
-              Type.Integer({ minimum: 1, maximum: 1_440, default: 30 }),
-            ),
-            deletions: explain(
-              'Mails deleted that the session has not fetched.',
-              Type.Integer({ minimum: 1, maximum: 100_000, default: 500 }),
-            ),
-          },
-          closed,
-        ),
-      ),
-    ),
-    listEvery: explain(
-      'Every so many rounds the mailbox is listed in full, also when its count and size have not changed.',
-      Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, default: 20 })),
-    ),
+    ...fetchOptions,
   },
   closed,
 );
@@ -185,7 +64,7 @@ const relaySchema = Type.Object(
       'none: plain text, only to this machine; starttls: required, never optional; implicit: TLS from the first byte.',
       tlsSchema('starttls'),
     ),
-    ...endpoint,
+    ...endpointOptions,
     user: explain('Login name at the relay.', Type.String({ minLength: 1 })),
     password: explain('Password at the relay.', secretSchema),
     sessions: explain('Sessions open at once.', Type.Integer({ minimum: 1, maximum: 8, default: 2 })),

@@ -1,33 +1,15 @@
 // The collector's configuration: one schema, one file, and the checks that a schema cannot express.
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import { certificateSchema, closed, idSchema, secondsSchema, tlsSchema } from '#shared/config-fields.ts';
 import { explain, hostSchema, loadConfig, portSchema, secretSchema } from '#shared/config.ts';
 import type { Loaded } from '#shared/config.ts';
 import { isLoopback } from '#shared/net.ts';
-import { namePattern } from '#shared/topics.ts';
 
-const closed = { additionalProperties: false } as const;
-const seconds = (standard: number, minimum = 1) =>
-  Type.Integer({
-    minimum,
-    maximum: 604_800,
-    default: standard,
-    description: 'whole seconds, ' + minimum + ' to 604800',
-  });
-const idSchema = Type.String({ pattern: namePattern, description: 'a short name of a-z, 0-9 and -' });
+const maxSeconds = 604_800;
+const seconds = (standard: number) => secondsSchema(standard, { maximum: maxSeconds });
 const optionalSeconds = Type.Optional(
-  Type.Integer({ minimum: 0, maximum: 604_800, description: 'whole seconds, 0 to 604800' }),
-);
-
-const certificateSchema = Type.Object(
-  {
-    keyFile: explain('PEM file of the private key.', Type.String({ minLength: 1 })),
-    certFile: explain(
-      'PEM file of the certificate, then those that lead to its authority.',
-      Type.String({ minLength: 1 }),
-    ),
-  },
-  closed,
+  Type.Integer({ minimum: 0, maximum: maxSeconds, description: 'whole seconds, 0 to 604800' }),
 );
 
 const embeddedBroker = Type.Object(
@@ -104,9 +86,7 @@ const emailSchema = Type.Object(
     port: explain('Its port.', portSchema(587)),
     tls: explain(
       'none: plain text; starttls: required, never optional; implicit: TLS from the first byte.',
-      Type.Union([Type.Literal('none'), Type.Literal('starttls'), Type.Literal('implicit')], {
-        default: 'starttls',
-      }),
+      tlsSchema('starttls'),
     ),
     caFile: explain(
       "PEM file of the authority that signed the server's certificate, when it is not a public one.",

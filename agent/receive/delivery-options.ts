@@ -1,10 +1,10 @@
 // The options of an account that say who gets its mails, and those of the content check.
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import { closed } from '#shared/config-fields.ts';
 import { explain, secretSchema, hostSchema, portSchema } from '#shared/config.ts';
 import { isLocalAddress } from '../local/local-address.ts';
 
-const closed = { additionalProperties: false } as const;
 const addressSchema = Type.String({ pattern: '^[^@\\s<>]+@[^@\\s<>]+$', description: 'a mail address' });
 const domainSchema = Type.String({ pattern: '^[^@\\s]+$', description: 'a domain such as example.org' });
 

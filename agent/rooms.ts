@@ -1,0 +1,241 @@
+// The rooms of the agent: each is built from its options and handed what it may call.
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { Reached } from '#shared/checkpoint.ts';
+import type { Clock } from '#shared/clock.ts';
+import type { Loaded } from '#shared/config.ts';
+import type { Journal } from '#shared/journal.ts';
+import type { Lifecycle } from '#shared/lifecycle.ts';
+import type { Log } from '#shared/log.ts';
+import { createMeter } from '#shared/meter.ts';
+import type { Meter } from '#shared/meter.ts';
+import { readPem } from '#shared/pem.ts';
+import { resolveAccount } from './accounts/resolve.ts';
+import type { AgentConfig } from './config.ts';
+import { isLocalAddress } from './local/local-address.ts';
+import type { Local } from './local/local.ts';
+import type { Endpoint } from './net/socket.ts';
+import type { Probe } from './probe/probe.ts';
+import type { Receive } from './receive/receive.ts';
+import type { Send } from './send/send.ts';
+import type { State } from './state.ts';
+import type { Telemetry } from './telemetry/telemetry.ts';
+
+/** What all rooms share. */
+export type Base = {
+  readonly loaded: Loaded<AgentConfig>;
+  readonly config: AgentConfig;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+  readonly reached: Reached;
+  readonly state: State;
+  readonly journal: Journal;
+  readonly meter: Meter;
+  readonly lifecycle: Lifecycle;
+};
+/** Before it is known where measurements go. */
+export type Ground = Omit<Base, 'journal' | 'meter'>;
+export type Rooms = { local?: Local; receive?: Receive; send?: Send; probe?: Probe; telemetry?: Telemetry };
+
+/** Opens every room that the configuration asks for; those that it does not ask for are not even loaded. */
+export async function openRooms(ground: Ground, rooms: Rooms, version: string): Promise<void> {
+  const { journal, meter } = await openTelemetry({ ...ground, version, gauges: () => sayGauges(rooms, meter) }, rooms);
+  const base: Base = { ...ground, journal, meter };
+  if (base.config.local !== undefined) rooms.local = await openLocal(base, base.config.local);
+  await openSend(base, rooms);
+  await openReceive(base, rooms);
+  await openProbe(base, rooms);
+  await rooms.telemetry?.start();
+}
+
+async function openTelemetry(
+  base: Ground & { readonly version: string; readonly gauges: () => void },
+  rooms: Rooms,
+): Promise<{ readonly journal: Journal; readonly meter: Meter }> {
+  const { config, loaded, state, clock, random, log } = base;
+  const { report } = config;
+  if (report === undefined) {
+    log.warn('no report is configured: nothing is told to a collector');
+    return { journal: { ...state.journal, add: () => {} }, meter: createMeter({ clock, sink: () => {} }) };
+  }
+  const { createTelemetry } = await import('./telemetry/telemetry.ts');
+  const telemetry = createTelemetry({
+    config: report,
+    password: loaded.secret(['report', 'password'], report.password),
+    origin: loaded.place(['report']),
+    ...caOf(loaded, ['report'], report),
+    tenant: config.tenant,
+    agent: config.agent,
+    version: base.version,
+    journal: state.journal,
+    folder: state.folder,
+    clock,
+    random,
+    log: log.child({ room: 'telemetry' }),
+    gauges: base.gauges,
+  });
+  base.lifecycle.onStop('telemetry', telemetry.stop);
+  rooms.telemetry = telemetry;
+  return { journal: state.journal, meter: telemetry.meter };
+}
+
+async function openLocal(base: Base, config: NonNullable<AgentConfig['local']>): Promise<Local> {
+  const { createLocal } = await import('./local/local.ts');
+  const endpoint = endpointOf(base.loaded, ['local'], config);
+  const local = createLocal({
+    config,
+    endpoint,
+    name: hostname(),
+    clock: base.clock,
+    log: base.log.child({ room: 'local' }),
+  });
+  base.lifecycle.onStop('local', local.close);
+  return local;
+}
+
+async function openSend(base: Base, rooms: Rooms): Promise<void> {
+  const { config, loaded, state } = base;
+  const { submission, relay, local } = config;
+  if (submission === undefined || relay === undefined) return;
+  const { createSend } = await import('./send/send.ts');
+  const passwords = submission.users.map(
+    (user, index) => [user.name, loaded.secret(['submission', 'users', index, 'password'], user.password)] as const,
+  );
+  const { tls } = submission;
+  const send = createSend({
+    submission,
+    passwords: new Map(passwords),
+    ...(tls === undefined
+      ? {}
+      : {
+          tls: {
+            key: readPem(loaded, ['submission', 'tls', 'keyFile'], tls.keyFile),
+            cert: readPem(loaded, ['submission', 'tls', 'certFile'], tls.certFile),
+          },
+        }),
+    relay,
+    relayEndpoint: endpointOf(loaded, ['relay'], relay),
+    relayPassword: loaded.secret(['relay', 'password'], relay.password),
+    relayOrigin: loaded.place(['relay']),
+    local: rooms.local,
+    isLocal: (address) => local !== undefined && isLocalAddress(local, address),
+    hostname: hostname(),
+    folder: join(state.folder, 'spool'),
+    ...roomBase(base, 'send'),
+  });
+  base.lifecycle.onStop('send', send.stop);
+  await send.start();
+  rooms.send = send;
+}
+
+async function openReceive(base: Base, rooms: Rooms): Promise<void> {
+  const { config, loaded, state } = base;
+  const { local } = rooms;
+  if (config.accounts.length === 0 || local === undefined) return;
+  const { createReceive } = await import('./receive/receive.ts');
+  const { openSecretSource } = await import('./accounts/source.ts');
+  const accounts = config.accounts.map((account, index) => {
+    const path = ['accounts', index];
+    const { host, port, tls, intervalSeconds, minIntervalSeconds } = resolveAccount(account);
+    if (intervalSeconds > account.intervalSeconds)
+      base.log.warn(
+        { account: account.id, preset: account.preset, intervalSeconds },
+        loaded.place([...path, 'intervalSeconds']) + ': the provider allows no shorter interval, so this one is used',
+      );
+    return {
+      config: { ...account, intervalSeconds },
+      endpoint: endpointOf(loaded, path, { ...account, host, port, tls }),
+      ...(account.idle && { wake: endpointOf(loaded, [...path, 'idle'], account.idle) }),
+      password: openSecretSource({
+        loaded,
+        path,
+        account,
+        clock: base.clock,
+        log: base.log.child({ room: 'accounts' }),
+      }),
+      minIntervalSeconds,
+      origin: loaded.place(path),
+    };
+  });
+  const check = config.check && {
+    config: config.check,
+    ...(config.check.rspamd?.password && {
+      password: loaded.secret(['check', 'rspamd', 'password'], config.check.rspamd.password),
+    }),
+    ...caOf(loaded, ['check', 'rspamd'], config.check.rspamd ?? {}),
+  };
+  const receive = createReceive({
+    accounts,
+    local,
+    ...(check && { check }),
+    folder: state.folder,
+    sessions: config.local?.sessions ?? 1,
+    ...roomBase(base, 'receive'),
+  });
+  const running = receive.run(base.lifecycle.signal);
+  base.lifecycle.onStop('receive', () => running);
+  rooms.receive = receive;
+}
+
+async function openProbe(base: Base, rooms: Rooms): Promise<void> {
+  const { probe: config } = base.config;
+  if (config === undefined) return;
+  const { createProbe } = await import('./probe/probe.ts');
+  const { meter, clock, random, log } = roomBase(base, 'probe');
+  const probe = createProbe({ config, meter, clock, random, log });
+  const running = probe.run(base.lifecycle.signal);
+  base.lifecycle.onStop('probe', () => running);
+  rooms.probe = probe;
+}
+
+/** Gauges that no room says by itself, told before each flush. */
+function sayGauges(rooms: Rooms, meter: Meter): void {
+  const { receive, send } = rooms;
+  if (receive !== undefined) {
+    const { count, bytes, oldestSeconds } = receive.quarantine.summary();
+    meter.say('quarantine', {}, { count, bytes, oldest_seconds: oldestSeconds });
+  }
+  if (send === undefined) return;
+  const { depth, oldestSeconds, held, unknown } = send.queue.summary();
+  meter.say('queue', {}, { depth, oldest_seconds: oldestSeconds, held, unknown });
+  const relay = send.relay();
+  meter.say('relay', { relay: relay.id }, { up: relay.up ? 1 : 0, problem: relay.problem });
+}
+
+function roomBase(base: Base, room: string) {
+  const { clock, random, meter, journal, reached } = base;
+  return {
+    clock,
+    random,
+    meter,
+    journal,
+    reached,
+    db: base.state.db,
+    traceId: base.state.traceId,
+    log: base.log.child({ room }),
+  };
+}
+
+type EndpointConfig = Omit<Endpoint, 'ca'> & { readonly caFile?: string };
+type OptionPath = readonly (string | number)[];
+
+function endpointOf(loaded: Loaded<unknown>, path: OptionPath, config: EndpointConfig): Endpoint {
+  const { host, port, tls, serverName, pins } = config;
+  return {
+    host,
+    port,
+    tls,
+    ...caOf(loaded, path, config),
+    ...(serverName === undefined ? {} : { serverName }),
+    ...(pins === undefined ? {} : { pins }),
+  };
+}
+
+function caOf(
+  loaded: Loaded<unknown>,
+  path: OptionPath,
+  config: { readonly caFile?: string },
+): { readonly ca?: string } {
+  return config.caFile === undefined ? {} : { ca: readPem(loaded, [...path, 'caFile'], config.caFile) };
+}
