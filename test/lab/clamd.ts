@@ -36,6 +36,8 @@ export async function createClamd(options: {
       'Foreground yes',
       'DatabaseDirectory ' + state,
       'LocalSocket ' + socket,
+      // Its own: TMPDIR of a test run belongs to root.
+      'TemporaryDirectory ' + state,
       'TCPAddr 127.0.0.1',
       'TCPSocket ' + port,
       'StreamMaxLength ' + maxStreamBytes,

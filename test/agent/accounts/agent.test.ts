@@ -27,16 +27,34 @@ async function startSite(
   const logins: number[] = [];
   const log: string[] = [];
   let offset = 0;
+  const sleepers = new Set<{ readonly dueAt: number; wake: () => void }>();
   const monotonic = (): number => performance.now() + offset;
   const clock: Clock = {
     now: () => Date.now() + offset,
     monotonic,
     async sleep(ms, signal) {
-      // Time for whoever waits for the agent to stop it or to change something.
-      await new Promise((resolve) => setTimeout(resolve, 2));
-      if (signal?.aborted !== true) offset += ms;
+      const sleeper = { dueAt: monotonic() + ms, wake: () => {} };
+      const { promise, resolve } = Promise.withResolvers<void>();
+      sleeper.wake = resolve;
+      // Only the account's sleep drives the clock: a jump to the agent's hourly note in the middle of a round would look like a late login.
+      if (ms < 3_600_000) sleepers.add(sleeper);
+      const onAbort = (): void => resolve();
+      signal?.addEventListener('abort', onAbort, { once: true });
+      if (signal?.aborted === true) resolve();
+      await promise;
+      sleepers.delete(sleeper);
+      signal?.removeEventListener('abort', onAbort);
     },
   };
+  // Time jumps to who is due first, with a moment for whoever waits for the agent.
+  const ticker = setInterval(() => {
+    const first = [...sleepers].sort((a, b) => a.dueAt - b.dueAt)[0];
+    if (first === undefined) return;
+    offset += Math.max(0, first.dueAt - monotonic());
+    sleepers.delete(first);
+    first.wake();
+  }, 2);
+  t.after(() => clearInterval(ticker));
   const pop3 = await lab.scriptedPop3({
     password: 'right',
     script({ verb }) {
