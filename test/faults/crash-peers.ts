@@ -103,7 +103,7 @@ async function interrupt(event: Event, run: Run, proxy: Proxy): Promise<void> {
 }
 
 async function half(count: () => Promise<number>, mails: number): Promise<void> {
-  await waitFor('half of the mails', async () => (await count()) >= mails / 2, { timeoutMs: 60_000, everyMs: 5 });
+  await waitFor('half of the mails', async () => (await count()) >= mails / 2, { timeoutMs: 300_000, everyMs: 5 });
 }
 
 async function playPeer(name: PeerName, event: Event, site: Site, proxy: Proxy, mails: number): Promise<Counts> {
@@ -122,7 +122,7 @@ async function playPeer(name: PeerName, event: Event, site: Site, proxy: Proxy, 
   // Provider's locks of the dead session are gone at once; a second run, and for good measure a third.
   for (let n = 0; n < 2; n += 1) {
     const again = start(command, folder);
-    const late = setTimeout(() => again.child.kill('SIGKILL'), 60_000);
+    const late = setTimeout(() => again.child.kill('SIGKILL'), 300_000);
     await again.ended;
     clearTimeout(late);
   }
