@@ -24,7 +24,7 @@ export async function createGetmail(options: {
     '[destination]',
     'type = Maildir',
     'path = ' + maildir + '/',
-    'user = root',
+    'user = mail', // getmail6 does not deliver as root; the Maildirs of the lab are this user's
     '[options]',
     'delete = true',
     'verbose = 0',

@@ -134,6 +134,7 @@ async function carry(options: {
         });
         waiting -= part.length;
       });
+      last.catch(() => {}); // whoever awaits it hears of it; nobody may, when the connection is reset before
       if (waiting > maxWaitingBytes || line.delayMs === 0) await last;
       if (cutAfter === undefined || part.length < limit) continue;
       await last;
