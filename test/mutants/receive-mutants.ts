@@ -248,8 +248,8 @@ const rows: readonly Row[] = [
     'sessions',
     'agent/receive',
     'the record is written later',
-    "  record(job, entry.id, () => ledger.settle(entry.id, 'handed-over', { fetched, recipients: now, today, point }));",
-    "  setTimeout(() => record(job, entry.id, () => ledger.settle(entry.id, 'handed-over', { fetched, recipients: now, today, point })), 400);",
+    '    await deps.ledger.together(write);',
+    '    setTimeout(() => void deps.ledger.together(write), 400);',
   ],
   [
     '40',
