@@ -1,4 +1,5 @@
 // Asks clamd by INSTREAM (clamd(8)): the mail travels in pieces with their length in front, and one line comes back.
+import { setImmediate } from 'node:timers/promises';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { failureOf } from './check.ts';
@@ -86,17 +87,19 @@ function readReply(socket: Socket): Promise<string> {
   return promise;
 }
 
+/** Ends early when clamd has answered: whoever reads has its line. */
 async function send(socket: Socket, mail: CheckMail, progress: () => void): Promise<void> {
   await write(socket, Buffer.from('zINSTREAM\0'), progress);
   for await (const chunk of mail.body.open()) {
-    const bytes = Buffer.from(chunk as Uint8Array); // a Readable of bytes types its chunks as any
+    const bytes = Buffer.from(chunk);
     for (let at = 0; at < bytes.length; at += maxPieceBytes) {
       const piece = bytes.subarray(at, at + maxPieceBytes);
       const length = Buffer.alloc(4);
       length.writeUInt32BE(piece.length);
-      socket.write(length);
-      await write(socket, piece, progress);
-      if (socket.destroyed) return;
+      // A turn of the event loop first: an answer that has come is read before the pipe is found broken, which would lose it.
+      await setImmediate();
+      if (socket.destroyed || socket.bytesRead > 0) return;
+      await write(socket, Buffer.concat([length, piece]), progress);
     }
   }
   await write(socket, Buffer.alloc(4), progress); // a piece of length 0 ends the mail

@@ -170,7 +170,7 @@ async function readHead(quarantine: Quarantine, held: Held): Promise<string> {
   let sizeBytes = 0;
   try {
     for await (const chunk of quarantine.body(held).open()) {
-      const bytes = Buffer.from(chunk as Uint8Array); // a Readable of bytes types its chunks as any
+      const bytes = Buffer.from(chunk);
       parts.push(bytes);
       sizeBytes += bytes.length;
       if (sizeBytes >= maxHeaderBytes) break;

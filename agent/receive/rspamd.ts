@@ -140,7 +140,7 @@ function onWire(text: string): string {
 
 async function send(request: ClientRequest, mail: CheckMail, progress: () => void): Promise<void> {
   for await (const chunk of mail.body.open()) {
-    await write(request, Buffer.from(chunk as Uint8Array), progress); // a Readable of bytes types its chunks as any
+    await write(request, Buffer.from(chunk), progress);
     if (request.destroyed) return;
   }
   request.end();
@@ -163,7 +163,7 @@ async function readReply(response: IncomingMessage): Promise<{ readonly status: 
   const parts: Buffer[] = [];
   let sizeBytes = 0;
   for await (const chunk of response) {
-    const bytes = Buffer.from(chunk as Uint8Array); // see send()
+    const bytes = Buffer.from(chunk as Uint8Array); // a response without an encoding gives bytes
     sizeBytes += bytes.length;
     if (sizeBytes > maxReplyBytes) throw new Error('it answered more than ' + maxReplyBytes + ' bytes');
     parts.push(bytes);

@@ -1,10 +1,9 @@
 // A mail to be sent, and what became of it.
-import type { Readable } from 'node:stream';
 import type { RecipientReply } from './conversation-error.ts';
 
 export type Body = {
-  /** May be called again for a second try; gives the same bytes each time. */
-  readonly open: () => Readable | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+  /** May be called again for a second try; gives the same bytes each time. A stream of bytes will do. */
+  readonly open: () => Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
   /** Exact: a body that gives more or less is not sent. */
   readonly sizeBytes: number;
 };

@@ -25,7 +25,7 @@ async function collect(folder: string, bytes: Buffer, pieceBytes: number): Promi
 
 async function read(mail: FetchedMail): Promise<Buffer> {
   const parts: Uint8Array[] = [];
-  for await (const part of mail.body.open()) parts.push(Buffer.from(part as Uint8Array)); // a Readable of bytes types its chunks as any
+  for await (const part of mail.body.open()) parts.push(Buffer.from(part));
   return Buffer.concat(parts);
 }
 
