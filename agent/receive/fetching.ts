@@ -90,6 +90,7 @@ async function fetchOne(run: Run, pop3: Pop3, item: Item, sessions: ReturnType<t
   if (isOld && passOverOld(run, item, since.at, await topOf(pop3, item.listed.number))) return;
   const mail = await retrieve(run, pop3, item);
   if (mail === undefined) return;
+  const readAt = deps.clock.monotonic();
   try {
     if (isOld && passOverOld(run, item, since.at, mail.head)) return;
     if (run.byContent && !nameByContent(run, item, mail.sha256)) return;
@@ -97,7 +98,7 @@ async function fetchOne(run: Run, pop3: Pop3, item: Item, sessions: ReturnType<t
     try {
       if (isOver(run)) return;
       const { entry, listed } = item;
-      const job = { entry, mail, listedBytes: listed.sizeBytes, startedAt, today, signal: options.handOverSignal };
+      const job = { entry, mail, listedBytes: listed.sizeBytes, startedAt, readAt, today, signal: options.handOverSignal };
       const owe = (id: number, write: () => void): void => void options.memory.owed.set(id, write);
       note(run, item, await handOver(deps, { ...job, owe }));
     } finally {

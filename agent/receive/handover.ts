@@ -37,6 +37,8 @@ export type HandOver = {
   readonly listedBytes: number | undefined;
   /** Monotonic, when RETR was asked for. */
   readonly startedAt: number;
+  /** Monotonic, when the mail had been read. */
+  readonly readAt: number;
   readonly today: number;
   readonly signal: AbortSignal;
   /** Takes a record that could not be written (disk full): it must be written before anything else is fetched. */
@@ -56,6 +58,7 @@ export type Outcome = {
 export async function handOver(deps: HandOverDeps, job: HandOver): Promise<Outcome> {
   const { account, ledger } = deps;
   const { mail, today, listedBytes } = job;
+  const begunAt = deps.clock.monotonic();
   const entry = job.entry.recheck ? ledger.identify(account.id, job.entry, mail.sha256, today) : job.entry;
   if (entry.state !== 'seen') return { kind: 'known', text: '', entry };
   const header = readHeader(mail.head);
@@ -75,11 +78,11 @@ export async function handOver(deps: HandOverDeps, job: HandOver): Promise<Outco
   const refused = all.filter(({ verdict }) => verdict === 'refused');
   if (refused.length > 0) {
     const reason = aside ?? refused[0]?.text ?? '';
-    await keepRefused(deps, job, { entry, fetched, now, all, from, header, reason });
+    await keepRefused(deps, { ...job, begunAt }, { entry, fetched, now, all, from, header, reason });
     const kind = aside === undefined ? 'quarantined' : 'known';
     return { kind, text: reason, entry: settled(entry, 'quarantined', job) };
   }
-  const point = pointOf(deps, job, header, 'delivered');
+  const point = pointOf(deps, { ...job, begunAt }, header, 'delivered');
   await record(deps, job, entry.id, () =>
     ledger.settle(entry.id, 'handed-over', { fetched, recipients: now, today, point }),
   );
@@ -140,9 +143,14 @@ async function deliver(
   }
 }
 
+type Begun = HandOver & {
+  /** Monotonic, when the hand-over began. */
+  readonly begunAt: number;
+};
+
 async function keepRefused(
   deps: HandOverDeps,
-  job: HandOver,
+  job: Begun,
   facts: {
     readonly entry: Entry;
     readonly fetched: Fetched;
@@ -188,7 +196,7 @@ function settled(entry: Entry, state: 'handed-over' | 'quarantined', job: HandOv
 
 const maxDelaySeconds = 366 * 86_400;
 
-function pointOf(deps: HandOverDeps, job: HandOver, header: readonly HeaderLine[], outcome: string): Point {
+function pointOf(deps: HandOverDeps, job: Begun, header: readonly HeaderLine[], outcome: string): Point {
   const { clock, account } = deps;
   const now = clock.now();
   const at = receivedAt(header);
@@ -202,6 +210,8 @@ function pointOf(deps: HandOverDeps, job: HandOver, header: readonly HeaderLine[
       size_bytes: job.mail.body.sizeBytes,
       delay_seconds: delay <= maxDelaySeconds ? delay : NaN, // what is no number is left out
       transfer_seconds: (clock.monotonic() - job.startedAt) / 1_000,
+      retrieve_seconds: (job.readAt - job.startedAt) / 1_000,
+      handover_seconds: (clock.monotonic() - job.begunAt) / 1_000,
     },
   );
 }

@@ -30,6 +30,10 @@ export function createRows(db: Database) {
   const columns =
     'id, uidl, occurrence, state, recheck, listed_bytes, sha256, fingerprint, absent, attempts, settled_day';
   const all = db.prepare('SELECT ' + columns + ' FROM received WHERE account = ? ORDER BY id');
+  const open = db.prepare(
+    'SELECT ' + columns + " FROM received WHERE account = ? AND (state <> 'gone' OR absent = 1) ORDER BY id",
+  );
+  const place = db.prepare('SELECT ' + columns + ' FROM received WHERE account = ? AND uidl = ? AND occurrence = ?');
   const group = db.prepare('SELECT ' + columns + ' FROM received WHERE account = ? AND uidl = ? ORDER BY occurrence');
   const one = db.prepare('SELECT ' + columns + ' FROM received WHERE id = ?');
   const insert = db.prepare(
@@ -58,6 +62,12 @@ export function createRows(db: Database) {
   };
   return {
     all: (account: string): readonly Entry[] => all.all(account).map(decodeEntry),
+    /** Without those that we deleted: of a mailbox that is emptied each time these are nearly all. */
+    open: (account: string): readonly Entry[] => open.all(account).map(decodeEntry),
+    at(account: string, uidl: string, occurrence: number): Entry | undefined {
+      const row = place.get(account, bytesOf(uidl), occurrence);
+      return row === undefined ? undefined : decodeEntry(row);
+    },
     group: (account: string, uidl: string): readonly Entry[] => group.all(account, bytesOf(uidl)).map(decodeEntry),
     insert: (account: string, uidl: string, occurrence: number): Entry =>
       decode(insert.get(account, bytesOf(uidl), occurrence)),

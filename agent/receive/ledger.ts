@@ -71,6 +71,8 @@ export type Ledger = Days & {
   readonly accounts: AccountRows;
   /** All that is known of an account, also what is gone. */
   readonly entries: (account: string) => readonly Entry[];
+  /** The same, without what we deleted ourselves. */
+  readonly openEntries: (account: string) => readonly Entry[];
   /** Of a provider without UIDL: the entry of the n-th mail with this content. */
   readonly byContent: (account: string, sha256: string, occurrence: number) => Entry;
   /** Of a provider without UIDL: these are all that it has. */
@@ -156,6 +158,7 @@ export function createLedger(options: { readonly db: Database; readonly journal:
         return entries.map((entry) => ({ ...entry, state: 'passed-over' }));
       }),
     entries: rows.all,
+    openEntries: rows.open,
     byContent: (account, sha256, occurrence) =>
       transaction(db, () => entryByContent(rows, { account, sha256, occurrence })),
     onlyThese: (account, present, today) => transaction(db, () => forgetOthers(rows, account, present, today)),

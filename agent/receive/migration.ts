@@ -22,8 +22,10 @@ export async function recogniseMigration(
   listing: readonly Listed[],
 ): Promise<ReadonlySet<number>> {
   const { ledger, account, log } = run.deps;
-  const { missing, unknown } = compare(ledger.entries(account.id), listing);
-  if (missing.length === 0 || unknown.length < Math.min(fewMatches, missing.length)) return new Set();
+  const missing = missingOf(ledger.openEntries(account.id), listing);
+  if (missing.length === 0) return new Set();
+  const unknown = unknownOf(ledger.entries(account.id), listing);
+  if (unknown.length < Math.min(fewMatches, missing.length)) return new Set();
   const looked: Unknown[] = [];
   await inWindows(unknown, async (listed) => {
     const head = await topOf(pop3, listed.number);
@@ -47,18 +49,19 @@ export async function recogniseMigration(
 }
 
 /** Nothing is missing unless more than half of what is known is: single mails come and go every day. */
-function compare(entries: readonly Entry[], listing: readonly Listed[]) {
+function missingOf(entries: readonly Entry[], listing: readonly Listed[]): readonly Entry[] {
   const listed = new Set(listing.map(({ uidl }) => uidl));
-  const rows = new Set(entries.map(({ uidl }) => uidl));
   // What we deleted ourselves does not come back; what was missing once may.
   const known = entries.filter(({ state, absent }) => (state === 'gone' ? absent : state !== 'seen'));
   const missing = known.filter(({ uidl }) => !listed.has(uidl));
   // These were deleted, most likely, and only the answer to QUIT was lost: no sign of a migration.
   const [all, lost] = [known, missing].map((list) => list.filter(({ state }) => state !== 'delete-pending').length);
-  return {
-    missing: (lost ?? 0) * 2 > (all ?? 0) ? missing : [],
-    unknown: listing.filter(({ uidl }) => !rows.has(uidl)),
-  };
+  return (lost ?? 0) * 2 > (all ?? 0) ? missing : [];
+}
+
+function unknownOf(entries: readonly Entry[], listing: readonly Listed[]): readonly Listed[] {
+  const rows = new Set(entries.map(({ uidl }) => uidl));
+  return listing.filter(({ uidl }) => !rows.has(uidl));
 }
 
 function match(missing: readonly Entry[], unknown: readonly Unknown[]) {

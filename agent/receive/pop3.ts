@@ -4,7 +4,7 @@
 import type { Clock } from '#shared/clock.ts';
 import type { AuthChoice } from '../accounts/auth-choice.ts';
 import type { LoginSecret } from '../accounts/secret.ts';
-import type { Endpoint, openSocket } from '../net/socket.ts';
+import type { Endpoint, Watch, openSocket } from '../net/socket.ts';
 import { createEntries, createLines, decodeSize, decodeUidl } from './listing.ts';
 import type { NumberedEntries } from './listing.ts';
 import { logIn, secretsOf } from './login.ts';
@@ -26,6 +26,8 @@ export type Pop3Options = {
   readonly timeouts?: Partial<Pop3Timeouts>;
   /** Sockets of another kind, for tests. */
   readonly connect?: typeof openSocket;
+  /** Told of TCP and TLS. */
+  readonly watch?: Watch;
 };
 
 /** Calls may be made without waiting for the one before; answers are matched in order. Every call throws Pop3Error. */
@@ -58,7 +60,8 @@ export async function openPop3(options: Pop3Options): Promise<Pop3> {
   checkArgument('USER', user);
   checkArgument('PASS', secret.kind === 'password' ? secret.password : secret.token);
   const timeouts = { ...defaultTimeouts, ...options.timeouts };
-  const seam = options.connect === undefined ? {} : { connect: options.connect };
+  const { connect, watch } = options;
+  const seam = { ...(connect && { connect }), ...(watch && { watch }) };
   const wire = await openWire({ endpoint, signal, clock, timeouts, ...seam });
   const session = createSession(wire, endpoint.host + ':' + endpoint.port, secretsOf(user, secret));
   try {

@@ -23,19 +23,23 @@ export function reconcile(
   },
 ): readonly Entry[] {
   const { account, listing, complete, today } = options;
+  // First, so that no row which is found below is gone in the end.
+  if (complete) rows.prune(account, today - rememberDays);
   const known = new Map<string, readonly Entry[]>();
-  for (const entry of rows.all(account)) known.set(entry.uidl, [...(known.get(entry.uidl) ?? []), entry]);
+  for (const entry of rows.open(account)) {
+    const group = known.get(entry.uidl);
+    known.set(entry.uidl, group === undefined ? [entry] : [...group, entry]);
+  }
   const counts = new Map<string, number>();
   for (const { uidl } of listing) counts.set(uidl, (counts.get(uidl) ?? 0) + 1);
-  if (complete) {
+  if (complete)
     for (const [uidl, group] of known) known.set(uidl, forgetAbsent(rows, group, counts.get(uidl) ?? 0, today));
-    rows.prune(account, today - rememberDays);
-  }
   const occurrences = new Map<string, number>();
   return listing.map(({ uidl }) => {
     const occurrence = (occurrences.get(uidl) ?? 0) + 1;
     occurrences.set(uidl, occurrence);
-    const entry = known.get(uidl)?.find((candidate) => candidate.occurrence === occurrence);
+    const found = known.get(uidl)?.find((candidate) => candidate.occurrence === occurrence);
+    const entry = found ?? rows.at(account, uidl, occurrence);
     if (entry === undefined) return rows.insert(account, uidl, occurrence);
     // A mail that was gone is back: its UIDL may stand for another mail now.
     return entry.state === 'gone' ? rows.doubt(entry) : entry;

@@ -1,5 +1,6 @@
 // What the steps of one round share.
 import type { AccountConfig } from '../config.ts';
+import type { Watch } from '../net/socket.ts';
 import type { Entry, Listed } from './ledger.ts';
 import type { RoundDeps, RoundOptions } from './round.ts';
 import type { Trouble } from './problem.ts';
@@ -40,12 +41,28 @@ export type Run = {
 
 /** Milliseconds; absent when the session did not get so far. */
 export type Times = {
-  /** Connection, TLS and login. */
+  connectMs?: number;
+  tlsMs?: number;
+  /** What is neither TCP nor TLS until the answer of the login. */
   loginMs?: number;
   listMs?: number;
   /** From the first RETR to its first byte. */
   firstByteMs?: number;
 };
+
+/** Notes how long TCP and TLS take. */
+export function timesOfSocket(times: Times, monotonic: () => number): Watch {
+  let begunAt = monotonic();
+  return (stage, state) => {
+    if (state === 'begun') begunAt = monotonic();
+    else times[stage === 'tcp' ? 'connectMs' : 'tlsMs'] = monotonic() - begunAt;
+  };
+}
+
+/** Mails that left the state `seen` since `before` was taken: mail has come. */
+export function countSettled(before: readonly Item[]): number {
+  return before.filter(({ entry }) => entry.state === 'handed-over' || entry.state === 'quarantined').length;
+}
 
 export type Limits = {
   readonly messages: number;

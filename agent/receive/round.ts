@@ -17,7 +17,7 @@ import type { Trouble } from './problem.ts';
 import { Question } from './question.ts';
 import { showKeep } from './retention.ts';
 import type { Keep } from './retention.ts';
-import { isOversized } from './round-run.ts';
+import { countSettled, isOversized, timesOfSocket } from './round-run.ts';
 import type { Run, Times } from './round-run.ts';
 import type { Pop3Timeouts } from './wire.ts';
 
@@ -80,8 +80,10 @@ export type RoundResult = {
     | { readonly backlog: number; readonly kept: number; readonly oversized: number; readonly passedOver: number }
     | undefined;
   readonly times: Times;
-  /** As STAT says. */
-  readonly mailboxBytes: number | undefined;
+  /** As STAT said. */
+  readonly mailbox: Stat | undefined;
+  /** Mails that were handed over, or put into quarantine. */
+  readonly brought: number;
   /** There is more to do at once. */
   readonly more: boolean;
   /** What the server wants between two logins. */
@@ -97,6 +99,7 @@ export async function runRound(deps: RoundDeps, options: RoundOptions): Promise<
   let loginDelaySeconds = 0;
   let question = '';
   let stat: Stat | undefined;
+  let brought = 0;
   let pop3: Pop3 | undefined;
   try {
     for (const [id, write] of memory.owed) {
@@ -110,11 +113,13 @@ export async function runRound(deps: RoundDeps, options: RoundOptions): Promise<
       auth: deps.account.auth ?? 'auto',
       signal: options.signal,
       clock: deps.clock,
+      watch: timesOfSocket(run.times, deps.clock.monotonic),
       ...(deps.timeouts === undefined ? {} : { timeouts: deps.timeouts }),
       ...(deps.connect === undefined ? {} : { connect: deps.connect }),
     });
     loginDelaySeconds = loginDelayOf(pop3.capabilities);
-    run.times.loginMs = deps.clock.monotonic() - run.startedAt;
+    const { connectMs = 0, tlsMs = 0 } = run.times;
+    run.times.loginMs = deps.clock.monotonic() - run.startedAt - connectMs - tlsMs;
     stat = await pop3.stat();
     const { calm } = memory;
     if (calm !== undefined && isCalm(run, calm, stat)) {
@@ -122,14 +127,15 @@ export async function runRound(deps: RoundDeps, options: RoundOptions): Promise<
       calm.rounds += 1;
       const { waiting, hint, counts } = calm;
       const { times } = run;
-      const known = { waiting, hint, counts, times, mailboxBytes: stat.sizeBytes, question };
-      return { ...known, trouble: undefined, more: false, loginDelaySeconds };
+      const known = { waiting, hint, counts, times, mailbox: stat, question };
+      return { ...known, trouble: undefined, more: false, brought: 0, loginDelaySeconds };
     }
     memory.calm = undefined;
     const listedAt = deps.clock.monotonic();
     await lookInto(run, pop3, stat);
     run.times.listMs = deps.clock.monotonic() - listedAt;
-    await fetchNew(run, pop3);
+    const unseen = (run.items ?? []).filter(({ entry }) => entry.state === 'seen');
+    await fetchNew(run, pop3).finally(() => (brought = countSettled(unseen)));
     const endedBadly = run.trouble !== undefined && run.trouble.kind !== 'local';
     if (!options.signal.aborted && !endedBadly) await deleteDue(run, pop3, keepNow(run));
   } catch (error) {
@@ -142,7 +148,7 @@ export async function runRound(deps: RoundDeps, options: RoundOptions): Promise<
   const { trouble, more, times } = run;
   const told = { waiting: waitingOf(run), hint: hintOf(run), counts: countsOf(run) };
   if (stat !== undefined && question === '') memory.calm = calmOf(run, stat, told);
-  return { ...told, trouble, question, more, times, mailboxBytes: stat?.sizeBytes, loginDelaySeconds };
+  return { ...told, trouble, question, more, times, mailbox: stat, brought, loginDelaySeconds };
 }
 
 type Stat = { readonly count: number; readonly sizeBytes: number };

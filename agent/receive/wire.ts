@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { Clock } from '#shared/clock.ts';
 import { codeOf, describe } from '#shared/failure.ts';
 import { openSocket, upgradeSocket } from '../net/socket.ts';
-import type { Endpoint } from '../net/socket.ts';
+import type { Endpoint, Watch } from '../net/socket.ts';
 import { Pop3Error } from './pop3-error.ts';
 import { createScanner } from './scanner.ts';
 
@@ -44,9 +44,11 @@ export async function openWire(options: {
   readonly timeouts: Pop3Timeouts;
   /** Sockets of another kind, for tests. */
   readonly connect?: typeof openSocket;
+  readonly watch?: Watch;
 }): Promise<Wire> {
   const { endpoint, signal, clock, timeouts, connect = openSocket } = options;
-  const connectDeadline = { timeoutMs: timeouts.connectMs, signal };
+  const { watch } = options;
+  const connectDeadline = { timeoutMs: timeouts.connectMs, signal, ...(watch && { watch }) };
   const place = endpoint.host + ':' + endpoint.port;
   let source = createSource(await connect(endpoint, connectDeadline), signal);
   let scanner = createScanner();
