@@ -1,0 +1,4 @@
+// What concerns one mail, or one of its recipients.
+import type { ReplyRule } from './reply-rules.ts';
+
+export const mailRules: readonly ReplyRule[] = [];
