@@ -44,13 +44,13 @@ export const accountRules: readonly ReplyRule[] = [
   },
   {
     id: 'account-unusual-activity',
-    text: /unusual sending activity|(?:your|sender'?s?|this) (?:e?-?mail )?account (?:has been|is|was) (?:temporarily )?(?:suspended|disabled|locked|blocked)|blocked from sending|not allowed to send (?:any )?(?:e-?)?mails?\b/i,
+    text: /unusual sending activity|OutboundSpamException|(?:your|sender'?s?|this) (?:e?-?mail )?account (?:has been|is|was) (?:temporarily )?(?:suspended|disabled|locked|blocked)|blocked from sending|not allowed to send (?:any )?(?:e-?)?mails?\b/i,
     verdict: 'hold',
     scope: 'account',
     wait: anHour,
     meaning: 'The provider has locked the login for sending',
     remedy: "Log in at the provider's web page, see what it says, and unlock the login there",
-    source: 'help.zoho.com, SMTP error 550 5.4.6',
+    source: 'help.zoho.com, SMTP error 550 5.4.6; nodemailer/nodemailer #1486',
   },
   {
     id: 'ionos-mails-a-session',
@@ -117,7 +117,7 @@ export const accountRules: readonly ReplyRule[] = [
   },
   {
     id: 'limit-of-sending',
-    text: /(?:sending|send|relay|outgoing|outbound|submission|message count) (?:mail |message |messages |recipient )?(?:limit|quota|rate)\w* ?(?:is |has been |was |have been )?(?:exceed|reach)|over your relay quota|(?:mail|sending) limit has been reached|allowed outgoing messages|too many (?:messages|e?-?mails) (?:sent|have been sent)/i,
+    text: /(?:sending|send|relay|outgoing|outbound|submission|message count) (?:mail |message |messages |recipient )?(?:limit|quota) ?(?:is |has been |was |have been )?(?:exceed|reach)|over your relay quota|(?:mail|sending) limit has been reached|allowed outgoing messages|too many (?:messages|e?-?mails) (?:sent|have been sent)/i,
     verdict: 'later',
     scope: 'account',
     wait: anHour,

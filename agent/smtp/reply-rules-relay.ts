@@ -94,7 +94,7 @@ export const relayRules: readonly ReplyRule[] = [
   {
     id: 'our-address-blocked',
     codes: [421, 450, 521, 541, 550, 553, 554, 571],
-    text: /blocked using|block ?list|black ?list|(?:client host|your ip|ip address|sender ip)[^]{0,80}(?:blocked|banned|reject|listed)|poor reputation/i,
+    text: /blocked using|banned sending ip|block ?list|black ?list|(?:client host|your ip|ip address|sender ip)[^]{0,80}(?:blocked|banned|reject|listed)|poor reputation/i,
     phases: ['greeting', 'hello', 'auth', 'mail', 'recipients'],
     verdict: 'hold',
     scope: 'relay',

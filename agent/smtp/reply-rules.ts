@@ -19,7 +19,7 @@ export type ReplyRule = {
   readonly codes?: readonly number[];
   /** Enhanced codes (RFC 3463), whole. */
   readonly enhanced?: readonly string[];
-  /** Over all lines in one, without the addresses in them: those are anybody's. */
+  /** Over all lines in one, without enhanced codes, and without addresses: those are anybody's. */
   readonly text?: RegExp;
   /** Absent: from MAIL to the final reply. */
   readonly phases?: readonly Phase[];
@@ -80,6 +80,7 @@ function statedSeconds(reply: Reply): number | undefined {
 
 function wordsOf(reply: Reply): string {
   return reply.text
+    .replaceAll(/^[245]\.\d{1,3}\.\d{1,3}(?= |$)/gm, ' ')
     .replaceAll(/<[^<>\s]*>|[^\s<>,;:()[\]"']{1,320}@[^\s<>,;:()[\]"']{1,320}/g, ' ')
     .replaceAll(/\s+/g, ' ');
 }
