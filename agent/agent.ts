@@ -131,7 +131,7 @@ async function openControl(
       hold: info.hold(),
       uptimeSeconds: Math.floor((clock.monotonic() - info.startedAt) / 1_000),
       accounts: rooms.receive?.status() ?? [],
-      relay: rooms.send?.relay() ?? null,
+      relays: rooms.send?.relays() ?? [],
       queue: rooms.send?.queue.summary() ?? null,
       dnsbl: rooms.probe?.results() ?? [],
       report: rooms.telemetry?.health() ?? null,

@@ -5,12 +5,13 @@ import { certificateSchema, closed, idSchema, secondsSchema, tlsSchema } from '#
 import { explain, hostSchema, loadConfig, portSchema, secretSchema } from '#shared/config.ts';
 import type { Loaded } from '#shared/config.ts';
 import { isLoopback } from '#shared/net.ts';
-import { namePattern } from '#shared/topics.ts';
 import { loginOptions } from './accounts/options.ts';
 import { findAccountProblem } from './accounts/resolve.ts';
 import { endpointOptions } from './net/endpoint-options.ts';
 import { checkSchema, deliveryOptions, findCheckProblem, findDeliveryProblem } from './receive/delivery-options.ts';
 import { fetchOptions } from './receive/fetch-options.ts';
+import { findRelayProblem, relaySchema } from './send/relay-options.ts';
+import type { RelayConfig } from './send/relay-options.ts';
 
 const seconds = (standard: number) => secondsSchema(standard, { maximum: 86_400 });
 
@@ -48,36 +49,6 @@ const accountSchema = Type.Object(
     ...endpointOptions,
     ...deliveryOptions,
     ...fetchOptions,
-  },
-  closed,
-);
-
-const relaySchema = Type.Object(
-  {
-    id: explain(
-      'Name of the relay in reports and alerts.',
-      Type.String({ pattern: namePattern, default: 'provider', description: 'a short name of a-z, 0-9 and -' }),
-    ),
-    host: explain("The provider's SMTP relay.", hostSchema()),
-    port: explain('587 with starttls, 465 with implicit TLS.', portSchema(587)),
-    tls: explain(
-      'none: plain text, only to this machine; starttls: required, never optional; implicit: TLS from the first byte.',
-      tlsSchema('starttls'),
-    ),
-    ...endpointOptions,
-    user: explain('Login name at the relay.', Type.String({ minLength: 1 })),
-    password: explain('Password at the relay.', secretSchema),
-    sessions: explain('Sessions open at once.', Type.Integer({ minimum: 1, maximum: 8, default: 2 })),
-    retryFirstSeconds: explain('First pause before a mail is tried again; doubles with each try.', seconds(60)),
-    retryMaxSeconds: explain('Longest pause before a mail is tried again.', seconds(3_600)),
-    unknownRetrySeconds: explain(
-      'Pause before the one late retry of a mail whose last try ended without a known outcome.',
-      seconds(900),
-    ),
-    expireHours: explain(
-      'A mail that could not be sent for so long is reported to its sender and held.',
-      Type.Integer({ minimum: 1, maximum: 720, default: 120 }),
-    ),
   },
   closed,
 );
@@ -199,9 +170,12 @@ export const agentSchema = Type.Object(
       'Content check of fetched mails before they are handed over. Nothing is ever deleted by it.',
       Type.Optional(checkSchema),
     ),
-    relay: explain("The provider's relay. Needed when there is submission.", Type.Optional(relaySchema)),
+    relays: explain(
+      "The provider's relays, for all mail or for that of some senders. Needed when there is submission.",
+      Type.Array(relaySchema, { default: [] }),
+    ),
     submission: explain(
-      'Takes mail from clients and the local mail server, and sends it by the relay.',
+      'Takes mail from clients and the local mail server, and sends it by the relays.',
       Type.Optional(submissionSchema),
     ),
     probe: explain('Watches the outside world.', Type.Optional(probeSchema)),
@@ -213,7 +187,7 @@ export const agentSchema = Type.Object(
 export type AgentConfig = Static<typeof agentSchema>;
 export type LocalConfig = Static<typeof localSchema>;
 export type AccountConfig = Static<typeof accountSchema>;
-export type RelayConfig = Static<typeof relaySchema>;
+export type { RelayConfig };
 export type SubmissionConfig = Static<typeof submissionSchema>;
 export type ProbeConfig = Static<typeof probeSchema>;
 export type ReportConfig = Static<typeof reportSchema>;
@@ -228,13 +202,11 @@ export function loadAgentConfig(file: string): Loaded<AgentConfig> {
   return loaded;
 }
 
-/** Those of accounts are checked with the accounts. */
+/** Those of accounts and relays are checked with them. */
 function checkPins(loaded: Loaded<AgentConfig>): void {
-  for (const name of ['local', 'relay'] as const) {
-    const server = loaded.value[name];
-    if (server?.pins === undefined || server.tls !== 'none') continue;
-    throw loaded.refuse([name, 'pins'], 'pins although tls is none', 'tls: implicit or starttls with pins');
-  }
+  const { local } = loaded.value;
+  if (local?.pins === undefined || local.tls !== 'none') return;
+  throw loaded.refuse(['local', 'pins'], 'pins although tls is none', 'tls: implicit or starttls with pins');
 }
 
 function checkLocal(loaded: Loaded<AgentConfig>): void {
@@ -260,9 +232,11 @@ function checkLocal(loaded: Loaded<AgentConfig>): void {
 }
 
 function checkSubmission(loaded: Loaded<AgentConfig>): void {
-  const { submission, relay } = loaded.value;
-  if (submission !== undefined && relay === undefined)
-    throw loaded.refuse(['relay'], 'nothing', 'the relay that sends what submission takes');
+  const { submission, relays } = loaded.value;
+  if (submission !== undefined && relays.length === 0)
+    throw loaded.refuse(['relays'], 'nothing', 'a relay that sends what submission takes');
+  const problem = findRelayProblem(relays, submission?.users.flatMap((user) => user.senders) ?? []);
+  if (problem !== undefined) throw loaded.refuse(problem.path, problem.found, problem.expected);
   if (submission === undefined || submission.tls !== undefined || isLoopback(submission.host)) return;
   throw loaded.refuse(
     ['submission', 'tls'],

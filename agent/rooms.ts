@@ -17,7 +17,7 @@ import type { Local } from './local/local.ts';
 import type { Endpoint } from './net/socket.ts';
 import type { Probe } from './probe/probe.ts';
 import type { Receive } from './receive/receive.ts';
-import type { Send } from './send/send.ts';
+import type { RelaySetup, Send } from './send/send.ts';
 import type { State } from './state.ts';
 import type { Telemetry } from './telemetry/telemetry.ts';
 
@@ -96,8 +96,8 @@ async function openLocal(base: Base, config: NonNullable<AgentConfig['local']>):
 
 async function openSend(base: Base, rooms: Rooms): Promise<void> {
   const { config, loaded, state } = base;
-  const { submission, relay, local } = config;
-  if (submission === undefined || relay === undefined) return;
+  const { submission, local } = config;
+  if (submission === undefined) return;
   const { createSend } = await import('./send/send.ts');
   const passwords = submission.users.map(
     (user, index) => [user.name, loaded.secret(['submission', 'users', index, 'password'], user.password)] as const,
@@ -114,10 +114,7 @@ async function openSend(base: Base, rooms: Rooms): Promise<void> {
             cert: readPem(loaded, ['submission', 'tls', 'certFile'], tls.certFile),
           },
         }),
-    relay,
-    relayEndpoint: endpointOf(loaded, ['relay'], relay),
-    relayPassword: loaded.secret(['relay', 'password'], relay.password),
-    relayOrigin: loaded.place(['relay']),
+    relays: await resolveRelays(base),
     local: rooms.local,
     isLocal: (address) => local !== undefined && isLocalAddress(local, address),
     hostname: hostname(),
@@ -127,6 +124,24 @@ async function openSend(base: Base, rooms: Rooms): Promise<void> {
   base.lifecycle.onStop('send', send.stop);
   await send.start();
   rooms.send = send;
+}
+
+async function resolveRelays(base: Base): Promise<readonly RelaySetup[]> {
+  const { loaded, clock } = base;
+  const { openSecretSource } = await import('./accounts/source.ts');
+  const { loginOf, resolveRelay } = await import('./send/relay-options.ts');
+  const log = base.log.child({ room: 'accounts' });
+  return base.config.relays.map((relay, index) => {
+    const path = ['relays', index];
+    const { limits, ...place } = resolveRelay(relay);
+    return {
+      config: relay,
+      endpoint: endpointOf(loaded, path, { ...relay, ...place }),
+      secret: openSecretSource({ loaded, path, account: loginOf(relay), clock, log }),
+      limits,
+      origin: loaded.place(path),
+    };
+  });
 }
 
 async function openReceive(base: Base, rooms: Rooms): Promise<void> {
@@ -199,8 +214,7 @@ function sayGauges(rooms: Rooms, meter: Meter): void {
   if (send === undefined) return;
   const { depth, oldestSeconds, held, unknown } = send.queue.summary();
   meter.say('queue', {}, { depth, oldest_seconds: oldestSeconds, held, unknown });
-  const relay = send.relay();
-  meter.say('relay', { relay: relay.id }, { up: relay.up ? 1 : 0, problem: relay.problem });
+  for (const { id, up, problem } of send.relays()) meter.say('relay', { relay: id }, { up: up ? 1 : 0, problem });
 }
 
 function roomBase(base: Base, room: string) {

@@ -113,7 +113,7 @@ function agentOptions(ports: Ports, provider: Provider): object {
         intervalSeconds: 2,
       },
     ],
-    relay: { host: '127.0.0.1', port: provider.smtpPort, tls: 'none', user, password },
+    relays: [{ id: 'provider', host: '127.0.0.1', port: provider.smtpPort, tls: 'none', user, password }],
     submission: { port: ports.submission, users: [{ name: user, password, senders: ['@demo.example'] }] },
     probe: {
       dnsbl: {

@@ -1,6 +1,6 @@
 // docs/providers.md from the presets themselves.
 import { presets } from '../agent/accounts/presets.ts';
-import type { Fact, Preset, Server } from '../agent/accounts/presets.ts';
+import type { Fact, Preset, SendLimits, Server } from '../agent/accounts/presets.ts';
 
 const sources: Readonly<Record<Fact<unknown>['source'], string>> = {
   vendor: "the provider's own pages",
@@ -22,7 +22,7 @@ export function buildProvidersPage(): string {
     '',
     '`preset: NAME` in an account takes host, port and tls from here. Options that stand in the account win, but for one: the',
     'interval is never shorter than the minimum of the preset, whatever wakes the account. (?) marks what should be checked',
-    'before it is relied on. The columns for sending are for reading: `relay` knows no presets.',
+    'before it is relied on. `preset: NAME` in a relay takes server and limits for sending; a limit with (?) is for reading only.',
     '',
     '| preset | POP3 | at least between two logins | sending | login name |',
     '|---|---|---|---|---|',
@@ -45,7 +45,7 @@ function row(name: string, preset: Preset): string {
 }
 
 function details(name: string, preset: Preset): readonly string[] {
-  const { pop3, smtp, minIntervalSeconds, userName, limits, hints, oauth } = preset;
+  const { pop3, smtp, minIntervalSeconds, userName, limits, hints, oauth, sending = [], smtpScope } = preset;
   const facts: readonly string[] = [
     line('POP3: ' + serverText(pop3.value), pop3),
     line('Sending: ' + serverText(smtp.value), smtp),
@@ -54,6 +54,8 @@ function details(name: string, preset: Preset): readonly string[] {
     ...(oauth === undefined
       ? []
       : [line('OAuth2: `' + oauth.value.tokenUrl + '`, scope `' + oauth.value.scope + '`', oauth)]),
+    ...(smtpScope === undefined ? [] : [line('OAuth2 for sending: scope `' + smtpScope.value + '`', smtpScope)]),
+    ...sending.map((fact) => line('`limits`: ' + limitsText(fact.value), fact)),
     ...[...limits, ...hints].map((fact) => line(fact.value.replace(/\.$/, ''), fact)),
   ];
   return ['## ' + preset.title + ' (`' + name + '`)', '', ...facts, ''];
@@ -62,6 +64,12 @@ function details(name: string, preset: Preset): readonly string[] {
 function line(text: string, fact: Fact<unknown>): string {
   const from = sources[fact.source] + (fact.note === undefined ? '' : ': ' + fact.note);
   return '- ' + text + '. *(' + from + ')*' + (fact.doubt === undefined ? '' : ' (?) ' + fact.doubt);
+}
+
+function limitsText(limits: SendLimits): string {
+  return Object.entries(limits)
+    .map(([name, value]) => '`' + name + ': ' + value + '`')
+    .join(', ');
 }
 
 function serverText(server: Server): string {

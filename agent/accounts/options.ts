@@ -9,7 +9,7 @@ import type { PresetName } from './presets.ts';
 const urlSchema = Type.String({ pattern: '^https?://[^/]+', description: 'an address that begins with https://' });
 const text = Type.String({ minLength: 1 });
 
-const oauthSchema = Type.Object(
+export const oauthSchema = Type.Object(
   {
     clientId: explain('Name of your application at the provider.', text),
     clientSecret: explain('Its secret, when it has one.', Type.Optional(secretSchema)),

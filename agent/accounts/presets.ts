@@ -22,6 +22,16 @@ export type Server = {
   readonly tls: 'implicit' | 'starttls';
 };
 export type OAuthPlace = { readonly tokenUrl: string; readonly deviceUrl: string; readonly scope: string };
+/** What a provider allows who sends; what is absent is not known. */
+export type SendLimits = {
+  readonly messagesPerConnection?: number;
+  readonly messagesPerHour?: number;
+  readonly recipientsPerHour?: number;
+  readonly messagesPerDay?: number;
+  readonly recipientsPerDay?: number;
+  /** In one transaction. */
+  readonly recipientsPerMail?: number;
+};
 export type Preset = {
   readonly title: string;
   readonly pop3: Fact<Server>;
@@ -30,9 +40,14 @@ export type Preset = {
   readonly minIntervalSeconds: Fact<number>;
   /** full: the whole address; local: what stands before the @; contract: a name of the contract. */
   readonly userName: Fact<'full' | 'local' | 'contract'>;
+  /** For people; what the agent keeps to by itself stands in `sending`. */
   readonly limits: readonly Fact<string>[];
+  /** Each a part of what is known. What carries a doubt is for reading and not kept to. */
+  readonly sending?: readonly Fact<SendLimits>[];
   readonly hints: readonly Fact<string>[];
   readonly oauth?: Fact<OAuthPlace>;
+  /** Asked for instead of that of `oauth` by who sends. */
+  readonly smtpScope?: Fact<string>;
 };
 
 /** Where no minimum is known. Some providers cut off who comes more often than once a minute. */
@@ -68,6 +83,18 @@ const microsoft: Fact<OAuthPlace> = {
   source: 'vendor',
   note: 'learn.microsoft.com, "Authenticate an IMAP, POP or SMTP connection using OAuth" and "device authorization grant"',
 };
+const microsoftSending: Fact<string> = {
+  value: 'https://outlook.office.com/SMTP.Send offline_access',
+  source: 'vendor',
+  note: 'learn.microsoft.com, as above',
+};
+const microsoftLimits: readonly Fact<SendLimits>[] = [
+  {
+    value: { recipientsPerDay: 10_000 },
+    source: 'vendor',
+    note: 'learn.microsoft.com, "SMTP submission improvements"; beyond it 554 5.2.0 until the next day',
+  },
+];
 const ownApplication: Fact<string> = {
   value: 'Needs an application of your own in Microsoft Entra (oauth.clientId) that allows public client flows.',
   source: 'vendor',
@@ -92,6 +119,18 @@ export const presets = {
         source: 'vendor',
         note: 'ionos.co.uk/help id=17026',
         doubt: 'an older page of the same provider says 5,000 recipients an hour and 200 a mail',
+      },
+    ],
+    sending: [
+      {
+        value: { messagesPerHour: 500 },
+        source: 'vendor',
+        note: 'ionos.co.uk/help id=17026, after 30 days; a younger contract has less: set limits',
+      },
+      {
+        value: { recipientsPerMail: 200 },
+        source: 'vendor',
+        note: 'ionos.de/hilfe, mass mails',
       },
     ],
     hints: [
@@ -120,6 +159,14 @@ export const presets = {
     limits: [
       {
         value: 'Sending: 100 mails a day.',
+        source: 'report',
+        note: 'tine20 #4142',
+        doubt: "a user's report of 2013",
+      },
+    ],
+    sending: [
+      {
+        value: { messagesPerDay: 100 },
         source: 'report',
         note: 'tine20 #4142',
         doubt: "a user's report of 2013",
@@ -240,6 +287,14 @@ export const presets = {
         doubt: "a user's report of 2013",
       },
     ],
+    sending: [
+      {
+        value: { messagesPerConnection: 10 },
+        source: 'report',
+        note: 'tine20 #4142',
+        doubt: "a user's report of 2013",
+      },
+    ],
     hints: [],
   },
   domainfactory: {
@@ -301,6 +356,14 @@ export const presets = {
         doubt: 'not the word of the provider',
       },
     ],
+    sending: [
+      {
+        value: { messagesPerDay: 500 },
+        source: 'report',
+        note: 'documentation of Nylas',
+        doubt: 'not the word of the provider; Workspace has 2,000',
+      },
+    ],
     hints: [
       { value: 'POP3 must be switched on in the settings of Gmail.', source: 'expected', doubt: 'checked nowhere yet' },
       {
@@ -355,6 +418,8 @@ export const presets = {
       },
     ],
     oauth: microsoft,
+    smtpScope: microsoftSending,
+    sending: microsoftLimits,
   },
   'outlook-com': {
     title: 'Outlook.com',
@@ -378,6 +443,8 @@ export const presets = {
       { value: 'What is deleted by POP3 goes from the web inbox too.', source: 'ispdb' },
     ],
     oauth: microsoft,
+    smtpScope: microsoftSending,
+    sending: microsoftLimits,
   },
 } as const satisfies Readonly<Record<string, Preset>>;
 

@@ -48,7 +48,7 @@ export function renderAnswer(command: CommandName, value: unknown, now: number):
 }
 
 function renderStatus(status: AgentStatus, now: number): readonly string[] {
-  const { relay, queue, local, report } = status;
+  const { relays, queue, local, report } = status;
   const head =
     status.tenant + '/' + status.agent + '  version ' + status.version + ', up ' + showDuration(status.uptimeSeconds);
   const facts: (readonly [string, string])[] = [];
@@ -56,7 +56,7 @@ function renderStatus(status: AgentStatus, now: number): readonly string[] {
   const { quarantine = null, scanners = [] } = status;
   if (quarantine !== null && quarantine.count > 0) facts.push(['quarantine', showQuarantine(quarantine)]);
   for (const { name, problem } of scanners) facts.push(['check by ' + name, problem === '' ? 'ok' : problem]);
-  if (relay !== null) facts.push(['relay ' + relay.id, stateOf(relay.up, relay.problem)]);
+  for (const { id, up, problem } of relays) facts.push(['relay ' + id, stateOf(up, problem)]);
   if (queue !== null) facts.push(['queue', showQueue(queue)]);
   if (report !== null) facts.push(['report', showReport(report)]);
   return [

@@ -44,8 +44,7 @@ export const agentStatusSchema = Type.Object({
   hold: Type.Optional(Type.String()),
   uptimeSeconds: Type.Number(),
   accounts: list(account),
-  /** Null: no relay is configured. */
-  relay: orNull(Type.Object({ id: Type.String(), up: Type.Boolean(), problem: Type.String() })),
+  relays: list(Type.Object({ id: Type.String(), up: Type.Boolean(), problem: Type.String() })),
   queue: orNull(
     Type.Object({ depth: Type.Number(), oldestSeconds: Type.Number(), held: Type.Number(), unknown: Type.Number() }),
   ),
@@ -147,7 +146,7 @@ export const troublesSchema = Type.Object({ troubles: list(Type.String()) });
 
 /** What a person should look at, one line each; empty when all is well. Decides the exit code of `mailferry status`. */
 export function troublesOf(status: Partial<AgentStatus>): readonly string[] {
-  const { accounts = [], relay = null, queue = null, dnsbl = [], report = null, local = null } = status;
+  const { accounts = [], relays = [], queue = null, dnsbl = [], report = null, local = null } = status;
   const { scanners = [] } = status;
   const troubles: string[] = [];
   const { hold = '' } = status;
@@ -158,7 +157,7 @@ export function troublesOf(status: Partial<AgentStatus>): readonly string[] {
   }
   if (local !== null && local.problem !== '') troubles.push('local mail server: ' + local.problem);
   for (const { problem } of scanners) if (problem !== '') troubles.push('content check: ' + problem);
-  if (relay !== null && relay.problem !== '') troubles.push('relay ' + relay.id + ': ' + relay.problem);
+  for (const { id, problem } of relays) if (problem !== '') troubles.push('relay ' + id + ': ' + problem);
   if (queue !== null && queue.held > 0) troubles.push('queue: ' + queue.held + ' held, waiting for a person');
   for (const { target, zone, state, reason } of dnsbl)
     if (state === 'listed') troubles.push('block list: ' + target + ' is listed at ' + zone + ': ' + reason);

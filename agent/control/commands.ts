@@ -69,7 +69,7 @@ const confirmArguments = Type.Object(
 
 export const commandSpecs = {
   status: {
-    help: 'Shows mailboxes, relay, queue, block lists and the report to the collector.',
+    help: 'Shows mailboxes, relays, queue, block lists and the report to the collector.',
     readOnly: true,
     arguments: none,
     timeoutSeconds: 10,
@@ -170,7 +170,7 @@ export type CommandWork = {
   /** The oldest first. */
   readonly queueList: () => readonly QueueEntry[];
   readonly queueShow: (id: string) => QueueEntry | undefined;
-  /** Undefined when no relay is configured. What cannot be done is a UserError. */
+  /** Undefined when no submission is configured. What cannot be done is a UserError. */
   readonly queue: () => QueueWork | undefined;
   /** Resolves with the state of the accounts after their round. */
   readonly fetch: (account: string | undefined) => Promise<Fetched['accounts']>;
@@ -215,7 +215,7 @@ export function createCommands(work: CommandWork): CommandTable {
   const queue = (act: string): QueueWork => {
     const desk = work.queue();
     if (desk !== undefined) return desk;
-    throw new UserError('Cannot ' + act + ': no relay is configured, expected `relay` and `submission`');
+    throw new UserError('Cannot ' + act + ': no submission is configured, expected `relays` and `submission`');
   };
   const change = (act: 'hold' | 'release' | 'retry' | 'drop'): Command => {
     const name = 'queue ' + act;

@@ -7,6 +7,8 @@ import type { Log } from '#shared/log.ts';
 import type { Meter } from '#shared/meter.ts';
 import { transaction } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
+import type { SecretSource } from '../accounts/secret.ts';
+import type { SendLimits } from '../accounts/presets.ts';
 import type { RelayConfig, SubmissionConfig } from '../config.ts';
 import type { Local } from '../local/local.ts';
 import type { Endpoint } from '../net/socket.ts';
@@ -30,17 +32,25 @@ import type { RetryPace } from './schedule.ts';
 import { createSpool } from './spool.ts';
 import type { Spool } from './spool.ts';
 
+/** One of the provider's relays, with all that its sessions need. */
+export type RelaySetup = {
+  readonly config: RelayConfig;
+  readonly endpoint: Endpoint;
+  readonly secret: SecretSource;
+  /** What the provider allows. */
+  readonly limits: SendLimits;
+  /** File and option, for the log. */
+  readonly origin: string;
+};
+
 export type SendOptions = {
   readonly submission: SubmissionConfig;
   /** User name to password. */
   readonly passwords: ReadonlyMap<string, string>;
   /** PEM texts for STARTTLS. */
   readonly tls?: { readonly key: string; readonly cert: string };
-  readonly relay: RelayConfig;
-  readonly relayEndpoint: Endpoint;
-  readonly relayPassword: string;
-  /** File and option of the relay, for the log; its id when absent. */
-  readonly relayOrigin?: string;
+  /** At least one. */
+  readonly relays: readonly RelaySetup[];
   readonly db: Database;
   readonly journal: Journal;
   /** Absent: nobody can be told of a failure, failed mail is held. */
@@ -78,7 +88,9 @@ export type Parts = {
 };
 
 export function createParts(options: SendOptions): Parts {
-  const { clock, db, isLocal, local, log, random, reached, relay } = options;
+  const { clock, db, isLocal, local, log, random, reached } = options;
+  const setup = firstRelay(options);
+  const relay = setup.config;
   const hostname = options.hostname.replaceAll(/[^A-Za-z0-9.-]/g, '-') || 'localhost';
   const retryPace = { firstMs: relay.retryFirstSeconds * 1_000, maxMs: relay.retryMaxSeconds * 1_000 };
   const spool = createSpool({ folder: options.folder, reached });
@@ -96,7 +108,7 @@ export function createParts(options: SendOptions): Parts {
   const work = createBell(clock);
   const health = createRelayHealth({
     id: relay.id,
-    origin: options.relayOrigin ?? 'relay ' + relay.id,
+    origin: setup.origin,
     clock,
     random,
     log,
@@ -145,7 +157,8 @@ export function createParts(options: SendOptions): Parts {
 }
 
 export function createSendRunner(options: SendOptions, parts: Parts): Runner {
-  const { clock, log, reached, relay, relayPassword } = options;
+  const { clock, log, reached } = options;
+  const { config: relay, endpoint, secret } = firstRelay(options);
   const { health, hostname, notices, onGone, queue, queueClock, spool, work } = parts;
   return createRunner({
     queue,
@@ -157,19 +170,20 @@ export function createSendRunner(options: SendOptions, parts: Parts): Runner {
     reached,
     onGone,
     sessions: relay.sessions,
-    open: (signal) =>
-      openConversation({
-        endpoint: options.relayEndpoint,
-        protocol: 'smtp',
-        name: hostname,
-        signal,
-        clock,
-        log,
-        login: { user: relay.user, password: relayPassword },
-      }),
+    open: async (signal) => {
+      const { user, auth, name = hostname } = relay;
+      const login = { user, auth, ...(await secret.read(signal)) };
+      return openConversation({ endpoint, protocol: 'smtp', name, signal, clock, log, login });
+    },
     bell: work,
     onNotice: notices.ring,
   });
+}
+
+export function firstRelay(options: Pick<SendOptions, 'relays'>): RelaySetup {
+  const [first] = options.relays;
+  if (first === undefined) throw new Error('Cannot send: no relay, expected at least one');
+  return first;
 }
 
 /**

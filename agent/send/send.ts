@@ -5,8 +5,8 @@ import { createBounce } from './bounce.ts';
 import { createListener } from './listener.ts';
 import type { Listener } from './listener.ts';
 import { tendOldMail } from './old-mail.ts';
-import { createParts, createSendRunner } from './parts.ts';
-import type { Parts, SendOptions } from './parts.ts';
+import { createParts, createSendRunner, firstRelay } from './parts.ts';
+import type { Parts, RelaySetup, SendOptions } from './parts.ts';
 import type { QueueEntry, QueueSummary, QueueView } from './queue-view.ts';
 import { createQueueDesk } from './queue-desk.ts';
 import type { QueueDesk } from './queue-desk.ts';
@@ -14,7 +14,9 @@ import { recover } from './recover.ts';
 import type { Runner } from './runner.ts';
 import { transaction } from '#shared/sqlite.ts';
 
-export type { QueueDesk, QueueEntry, QueueSummary, SendOptions };
+export type { QueueDesk, QueueEntry, QueueSummary, RelaySetup, SendOptions };
+
+export type RelayStatus = { readonly id: string; readonly up: boolean; readonly problem: string };
 
 export type Send = {
   /** Recovers, listens, sends. Throws UserError when it cannot listen as configured. */
@@ -25,7 +27,7 @@ export type Send = {
   readonly queue: QueueView;
   /** Undefined until it runs. */
   readonly desk: () => QueueDesk | undefined;
-  readonly relay: () => { readonly id: string; readonly up: boolean; readonly problem: string };
+  readonly relays: () => readonly RelayStatus[];
 };
 
 const housekeepingMs = 30_000;
@@ -93,7 +95,7 @@ export function createSend(options: SendOptions): Send {
     const { db, clock, random } = options;
     // The local server is on this machine or next to it: ten minutes are the longest pause.
     const pace = { firstMs: retryPace.firstMs, maxMs: Math.min(retryPace.maxMs, 600_000) };
-    const relayHost = options.relay.host;
+    const relayHost = firstRelay(options).endpoint.host;
     const own = { db, clock, random, log, local, bell, onGone, queue, queueClock, spool, pace, hostname, relayHost };
     return { bounce: createBounce(own).run };
   }
@@ -102,7 +104,7 @@ export function createSend(options: SendOptions): Send {
   async function keepHouse(parts: Parts, runner: Runner): Promise<void> {
     const { queue } = parts;
     const { busy } = runner;
-    const { expireHours } = options.relay;
+    const { expireHours } = firstRelay(options).config;
     while (!stopping.signal.aborted) {
       try {
         transaction(options.db, () => parts.queueClock.save());
@@ -135,6 +137,6 @@ export function createSend(options: SendOptions): Send {
       summary: () => running?.parts.view.summary() ?? nothing,
     },
     desk: () => running?.desk,
-    relay: () => running?.parts.health.status() ?? { id: options.relay.id, up: true, problem: '' },
+    relays: () => [running?.parts.health.status() ?? { id: firstRelay(options).config.id, up: true, problem: '' }],
   };
 }

@@ -10,6 +10,16 @@ import type { Phase, RecipientReply } from './conversation-error.ts';
 import { showReply } from './reply.ts';
 import type { Reply } from './reply.ts';
 
+export type Login = {
+  readonly user: string;
+  /** auto, when absent: XOAUTH2 with a token, else PLAIN or LOGIN, what the server offers. */
+  readonly auth?: 'auto' | 'plain' | 'login' | 'xoauth2';
+} & (
+  | { readonly password: string }
+  /** An OAuth2 access token. */
+  | { readonly token: string }
+);
+
 /** Milliseconds. Each is a limit on progress, never on a whole mail. */
 export type Timeouts = {
   /** TCP, and the TLS handshake. */
@@ -42,7 +52,7 @@ export type ConversationOptions = {
   readonly protocol: 'smtp' | 'lmtp';
   /** Our name in EHLO or LHLO. */
   readonly name: string;
-  readonly login?: { readonly user: string; readonly password: string };
+  readonly login?: Login;
   /** Ends the opening; each send has its own. */
   readonly signal: AbortSignal;
   readonly clock: Clock;

@@ -73,15 +73,18 @@ export async function createEstate(options: {
       firstRun: 'all',
       intervalSeconds: 1,
     })),
-    relay: {
-      host: servers.relay.host,
-      port: servers.relay.submission,
-      caFile: servers.relay.caFile,
-      user: 'office@example.org',
-      password: secret,
-      retryFirstSeconds: 1,
-      retryMaxSeconds: 5,
-    },
+    relays: [
+      {
+        id: 'provider',
+        host: servers.relay.host,
+        port: servers.relay.submission,
+        caFile: servers.relay.caFile,
+        user: 'office@example.org',
+        password: secret,
+        retryFirstSeconds: 1,
+        retryMaxSeconds: 5,
+      },
+    ],
     submission: {
       port: submissionPort,
       tls: { keyFile: certificate.keyFile, certFile: certificate.certFile },

@@ -43,7 +43,7 @@ const wrong: readonly (readonly [what: string, text: string, message: string])[]
   [
     'an option that resembles none',
     minimal + 'zzzzzzz: 1\n',
-    'agent.yaml:4: option zzzzzzz: found an unknown option, expected one of tenant, agent, state, logLevel, local, accounts, check, relay, submission, probe, report',
+    'agent.yaml:4: option zzzzzzz: found an unknown option, expected one of tenant, agent, state, logLevel, local, accounts, check, relays, submission, probe, report',
   ],
   [
     'a port out of range, deep inside',
@@ -148,12 +148,12 @@ const crossChecks: readonly (readonly [what: string, text: string, message: RegE
   [
     'submission without a relay',
     minimal + 'submission: {users: [{name: u, password: {env: P}, senders: ["@example.org"]}]}\n',
-    /option relay: found nothing/,
+    /option relays: found nothing/,
   ],
   [
     'passwords in clear on a reachable address',
     minimal +
-      'relay: {host: r, user: u, password: {env: P}}\nsubmission: {host: 0.0.0.0, users: [{name: u, password: {env: P}, senders: ["@example.org"]}]}\n',
+      'relays: [{id: r, host: r, user: u, password: {env: P}}]\nsubmission: {host: 0.0.0.0, users: [{name: u, password: {env: P}, senders: ["@example.org"]}]}\n',
     /option submission\.tls: found nothing, expected keyFile and certFile/,
   ],
 ];

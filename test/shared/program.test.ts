@@ -40,10 +40,10 @@ for (const program of ['agent', 'collector'] as const) {
   });
 
   test(program + ' names file, line, option, what was found and what was expected', () => {
-    const text = program === 'agent' ? 'tenant: acme\nagent: nas-1\nstate: s\nrelai: {}\n' : 'state: s\nbrokr: {}\n';
+    const text = program === 'agent' ? 'tenant: acme\nagent: nas-1\nstate: s\nrelais: []\n' : 'state: s\nbrokr: {}\n';
     const { status, stderr } = run(program, { text });
     assert.equal(status, 2);
-    const [option, line, near] = program === 'agent' ? ['relai', 4, 'relay'] : ['brokr', 2, 'broker'];
+    const [option, line, near] = program === 'agent' ? ['relais', 4, 'relays'] : ['brokr', 2, 'broker'];
     assert.equal(
       stderr,
       `${program}.yaml:${line}: option ${option}: found an unknown option, expected ${near} (the nearest known option)\n`,

@@ -44,8 +44,11 @@ test('pins without TLS are refused with the option, not passed over', (t) => {
   const pins = 'pins: [sha256/' + 'A'.repeat(43) + '=]';
   writeFileSync(file, head + 'local: {domains: [example.org], ' + pins + '}\n');
   assert.throws(() => loadAgentConfig(file), /option local\.pins: found pins although tls is none/);
-  writeFileSync(file, head + 'relay: {host: mail.example.net, tls: none, user: u, password: {env: P}, ' + pins + '}\n');
-  assert.throws(() => loadAgentConfig(file), /option relay\.pins: found pins although tls is none/);
+  writeFileSync(
+    file,
+    head + 'relays: [{id: r, host: mail.example.net, tls: none, user: u, password: {env: P}, ' + pins + '}]\n',
+  );
+  assert.throws(() => loadAgentConfig(file), /option relays\[0\]\.pins: found pins although tls is none/);
   writeFileSync(file, head + 'local: {domains: [example.org], tls: starttls, ' + pins + '}\n');
   assert.deepEqual(loadAgentConfig(file).value.local?.pins?.length, 1);
   writeFileSync(file, head + 'local: {domains: [example.org], tls: starttls, pins: [sha1/abc]}\n');

@@ -7,10 +7,18 @@ import type { Fact, Preset } from '../../../agent/accounts/presets.ts';
 const all: readonly (readonly [string, Preset])[] = Object.entries(presets);
 
 function factsOf(preset: Preset): readonly (readonly [string, Fact<unknown>])[] {
-  const { pop3, smtp, minIntervalSeconds, userName, limits, hints, oauth } = preset;
+  const { pop3, smtp, minIntervalSeconds, userName, limits, hints, oauth, sending = [], smtpScope } = preset;
   return [
-    ...Object.entries({ pop3, smtp, minIntervalSeconds, userName, ...(oauth === undefined ? {} : { oauth }) }),
+    ...Object.entries({
+      pop3,
+      smtp,
+      minIntervalSeconds,
+      userName,
+      ...(oauth && { oauth }),
+      ...(smtpScope && { smtpScope }),
+    }),
     ...[...limits, ...hints].map((fact) => [fact.value, fact] as const),
+    ...sending.map((fact) => [JSON.stringify(fact.value), fact] as const),
   ];
 }
 

@@ -95,7 +95,7 @@ test('status ends with 1 and names the trouble', async (t) => {
   const troubled = {
     ...sampleStatus,
     accounts: [{ ...info, up: false, problem: 'login refused' }],
-    relay: { id: 'provider', up: false, problem: 'ECONNREFUSED' },
+    relays: [{ id: 'provider', up: false, problem: 'ECONNREFUSED' }],
     local: { problem: 'out of reach' },
     report: { connected: false, batches: 2, bytes: 2_048, oldestSeconds: 300, dropped: 1 },
     queue: { depth: 1, oldestSeconds: 9_000, held: 1, unknown: 1 },
@@ -123,7 +123,7 @@ test('status ends with 1 and names the trouble', async (t) => {
 });
 
 test('an agent without rooms is shown without them', async (t) => {
-  const bare = { ...sampleStatus, accounts: [], relay: null, queue: null, dnsbl: [], report: null, local: null };
+  const bare = { ...sampleStatus, accounts: [], relays: [], queue: null, dnsbl: [], report: null, local: null };
   const mailferry = await startSite(t, { status: () => bare });
   assert.deepEqual(await mailferry('status'), { code: 0, out: healthy[0] + '\n', error: '' });
 });
@@ -162,7 +162,7 @@ test('what is done to a mail is told with its recipients, and who may get it twi
   assert.deepEqual(await bare('queue', 'release', 'abc1'), {
     code: 1,
     out: '',
-    error: 'Cannot release a mail: no relay is configured, expected `relay` and `submission`\n',
+    error: 'Cannot release a mail: no submission is configured, expected `relays` and `submission`\n',
   });
 });
 

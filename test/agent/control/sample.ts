@@ -29,7 +29,7 @@ export const sampleStatus: AgentStatus = {
       paused: false,
     },
   ],
-  relay: { id: 'provider', up: true, problem: '' },
+  relays: [{ id: 'provider', up: true, problem: '' }],
   queue: { depth: 3, oldestSeconds: 12, held: 0, unknown: 0 },
   dnsbl: [
     { target: '192.0.2.10', zone: 'zen.spamhaus.org', state: 'clean', codes: [], reason: '', checkedAt: 900_000 },

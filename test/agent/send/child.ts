@@ -10,7 +10,7 @@ import { createLog } from '#shared/log.ts';
 import { createMeter } from '#shared/meter.ts';
 import type { RelayConfig } from '../../../agent/config.ts';
 import { createSend } from '../../../agent/send/send.ts';
-import { baseRelay, baseSubmission, openStateDb, password, user } from './rig.ts';
+import { baseSubmission, openStateDb, password, setupOf, user } from './rig.ts';
 
 export type Setup = {
   readonly folder: string;
@@ -43,14 +43,15 @@ async function run(order: Order): Promise<void> {
   const send = createSend({
     submission: { ...baseSubmission, port: setup.port },
     passwords: new Map([[user, password]]),
-    relay: {
-      ...baseRelay,
-      ...setup.relay,
-      ...setup.relayConfig,
-      ...(unknownRetrySeconds === undefined ? {} : { unknownRetrySeconds }),
-    },
-    relayEndpoint: { ...setup.relay, tls: 'none' },
-    relayPassword: setup.relayPassword,
+    relays: [
+      setupOf({
+        ...setup,
+        relayConfig: {
+          ...setup.relayConfig,
+          ...(unknownRetrySeconds === undefined ? {} : { unknownRetrySeconds }),
+        },
+      }),
+    ],
     db,
     journal: createJournal(db),
     local: undefined,

@@ -31,7 +31,7 @@ test('a held mail is not sent, also after a restart, until it is released', asyn
   const relay = await lab.scriptedSmtp({ login });
   const rig = await startRig(t, { relay: down });
   const id = await idOf(rig);
-  await waitFor('the problem', () => !rig.send.relay().up);
+  await waitFor('the problem', () => !rig.send.relays()[0]?.up);
   assert.deepEqual(deskOf(rig).hold(id), { id, recipients: to, mayHaveArrived: [] });
   assert.deepEqual([only(rig)?.state, only(rig)?.problem, only(rig)?.nextTryAt], ['held', 'Held by hand', 0]);
   assert.equal(rig.send.queue.summary().held, 1);
@@ -89,7 +89,7 @@ test('an expired mail that is released has its whole time again, and a notice no
   };
   const rig = await startRig(t, { relay: down, clock, local, relayConfig: { expireHours: 5 } });
   const id = await idOf(rig);
-  await waitFor('the problem', () => !rig.send.relay().up);
+  await waitFor('the problem', () => !rig.send.relays()[0]?.up);
   clock.advance(5 * 3_600_000 + 31_000);
   await waitFor('held', () => only(rig)?.state === 'held');
   await waitFor('a notice', () => told.length > 0);
@@ -142,7 +142,7 @@ test('a dropped mail is gone at once, counted once as failed, and does not come 
   const rig = await startRig(t, { relay: down });
   const id = await idOf(rig);
   const held = (await rig.submit().then(() => rig.send.queue.list()[1]?.id)) ?? '';
-  await waitFor('the problem', () => !rig.send.relay().up);
+  await waitFor('the problem', () => !rig.send.relays()[0]?.up);
   deskOf(rig).hold(held);
   for (const one of [id, held])
     assert.deepEqual(deskOf(rig).drop(one), { id: one, recipients: to, mayHaveArrived: [] });

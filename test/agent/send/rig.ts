@@ -14,21 +14,30 @@ import { createMeter } from '#shared/meter.ts';
 import type { Point } from '#shared/meter.ts';
 import { openDatabase } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
+import { passwordSource } from '../../../agent/accounts/secret.ts';
+import type { SecretSource } from '../../../agent/accounts/secret.ts';
+import type { SendLimits } from '../../../agent/accounts/presets.ts';
 import type { RelayConfig, SubmissionConfig } from '../../../agent/config.ts';
 import type { Local } from '../../../agent/local/local.ts';
 import type { Endpoint } from '../../../agent/net/socket.ts';
 import { createSend } from '../../../agent/send/send.ts';
-import type { Send } from '../../../agent/send/send.ts';
+import type { RelaySetup, Send } from '../../../agent/send/send.ts';
 import { spoolSchema } from '../../../agent/send/spool-schema.ts';
 
 export const user = 'sales';
 export const password = 'right horse';
 export const sender = 'sales@office.test';
 
-export type RigOptions = {
+export type RigRelay = {
   readonly relay: Pick<Endpoint, 'host' | 'port'> & Partial<Endpoint>;
   readonly relayPassword?: string;
+  readonly relaySecret?: SecretSource;
   readonly relayConfig?: Partial<RelayConfig>;
+  readonly relayLimits?: SendLimits;
+};
+export type RigOptions = RigRelay & {
+  /** Beside the one that stands in the options themselves. */
+  readonly moreRelays?: readonly RigRelay[];
   readonly submission?: Partial<SubmissionConfig>;
   readonly tls?: { readonly key: string; readonly cert: string };
   /** A state folder to start again with. */
@@ -80,17 +89,29 @@ export const openStateDb = (folder: string): Database =>
 
 export const baseRelay: RelayConfig = {
   id: 'provider',
-  host: '127.0.0.1',
-  port: 1,
-  tls: 'none',
   user: 'relay-user',
   password: { env: 'UNUSED' },
+  auth: 'auto',
+  fallback: [],
+  fallbackAfterSeconds: 900,
   sessions: 2,
   retryFirstSeconds: 1,
   retryMaxSeconds: 2,
   unknownRetrySeconds: 1,
   expireHours: 120,
 };
+/** `relay` without what is not given: a plain line to it. */
+export function setupOf(options: RigRelay): RelaySetup {
+  const config = { ...baseRelay, ...options.relayConfig };
+  const password = options.relayPassword ?? 'relay-password';
+  return {
+    config,
+    endpoint: { tls: 'none', ...options.relay },
+    secret: options.relaySecret ?? passwordSource(() => password),
+    limits: options.relayLimits ?? {},
+    origin: 'relay ' + config.id,
+  };
+}
 export const baseSubmission: SubmissionConfig = {
   host: '127.0.0.1',
   port: 0,
@@ -103,15 +124,12 @@ export const baseSubmission: SubmissionConfig = {
 export async function startRig(owner: Owner, options: RigOptions): Promise<Rig> {
   const state = options.state ?? (await openState(owner));
   const clock = options.clock ?? systemClock;
-  const relayEndpoint: Endpoint = { tls: 'none', ...options.relay };
   const journal = createJournal(state.db);
   const send = createSend({
     submission: { ...baseSubmission, ...options.submission },
     passwords: new Map([[user, password]]),
     ...(options.tls === undefined ? {} : { tls: options.tls }),
-    relay: { ...baseRelay, ...relayEndpoint, ...options.relayConfig },
-    relayEndpoint,
-    relayPassword: options.relayPassword ?? 'relay-password',
+    relays: [options, ...(options.moreRelays ?? [])].map(setupOf),
     db: state.db,
     journal,
     local: options.local,

@@ -42,7 +42,7 @@ test('a mail goes to the relay and leaves nothing behind', async (t) => {
     ],
   );
   assert.deepEqual(rig.send.queue.summary(), { depth: 0, oldestSeconds: 0, held: 0, unknown: 0 });
-  assert.deepEqual(rig.send.relay(), { id: 'provider', up: true, problem: '' });
+  assert.deepEqual(rig.send.relays()[0], { id: 'provider', up: true, problem: '' });
 });
 
 test('one session carries many mails, and no more sessions are opened than allowed', async (t) => {
@@ -189,8 +189,8 @@ test('a relay that breaks the line after every dot is paused: few mails become u
   });
   for (let n = 0; n < 10; n += 1) await rig.submit();
   await waitFor('the first unknown', () => rig.send.queue.summary().unknown === 1);
-  assert.equal(rig.send.relay().up, false);
-  assert.match(rig.send.relay().problem, /Cannot tell whether .* took the mail/);
+  assert.equal(rig.send.relays()[0]?.up, false);
+  assert.match(rig.send.relays()[0]?.problem ?? '', /Cannot tell whether .* took the mail/);
   const states = rig.send.queue.list().map((mail) => mail.state);
   assert.deepEqual(states.filter((state) => state === 'queued').length, 9);
 });
@@ -203,19 +203,19 @@ test('a relay out of reach stops the relay, not the mail; when it is back the ma
   const rig = await startRig(t, { relay: proxy });
   await rig.submit();
   await rig.submit();
-  await waitFor('the problem', () => !rig.send.relay().up);
+  await waitFor('the problem', () => !rig.send.relays()[0]?.up);
   assert.match(
-    rig.send.relay().problem,
+    rig.send.relays()[0]?.problem ?? '',
     /^Cannot connect to 127\.0\.0\.1:\d+: ECONNREFUSED, expected a mail server that answers there/,
   );
   for (const entry of rig.send.queue.list()) {
     assert.equal(entry.state, 'queued');
     assert.equal(entry.recipients[0]?.attempts, 0, 'no try is counted');
-    assert.equal(entry.problem, rig.send.relay().problem);
+    assert.equal(entry.problem, rig.send.relays()[0]?.problem);
   }
   await proxy.refuse(false);
   await empty(rig);
-  assert.deepEqual(rig.send.relay(), { id: 'provider', up: true, problem: '' });
+  assert.deepEqual(rig.send.relays()[0], { id: 'provider', up: true, problem: '' });
 });
 
 test('a wrong password is tried rarely and by one session only; nothing is bounced', async (t) => {
@@ -229,9 +229,9 @@ test('a wrong password is tried rarely and by one session only; nothing is bounc
     relayConfig: { retryFirstSeconds: 60, retryMaxSeconds: 3_600 },
   });
   for (let n = 0; n < 5; n += 1) await rig.submit();
-  await waitFor('the problem', () => !rig.send.relay().up);
+  await waitFor('the problem', () => !rig.send.relays()[0]?.up);
   assert.match(
-    rig.send.relay().problem,
+    rig.send.relays()[0]?.problem ?? '',
     /^Cannot log in at .*535 5\.7\.8 wrong user or password, expected the login to be accepted; check user and password/,
   );
   clock.advance(50_000);
@@ -247,8 +247,8 @@ test('a relay that offers no AUTH gets no mail', async (t) => {
   const relay = await createLab(t).scriptedSmtp({});
   const rig = await startRig(t, { relay });
   await rig.submit();
-  await waitFor('the problem', () => !rig.send.relay().up);
-  assert.match(rig.send.relay().problem, /offers no login/);
+  await waitFor('the problem', () => !rig.send.relays()[0]?.up);
+  assert.match(rig.send.relays()[0]?.problem ?? '', /offers no login/);
   assert.equal(relay.mails.length, 0);
   assert.equal(relay.commands.includes('MAIL FROM:<sales@office.test>'), false);
 });
@@ -260,8 +260,8 @@ test('421 in the middle pauses the relay and does not count for the mail', async
   });
   const rig = await startRig(t, { relay });
   await rig.submit();
-  await waitFor('the problem', () => !rig.send.relay().up);
-  assert.match(rig.send.relay().problem, /421 4\.7\.0 too many, later/);
+  await waitFor('the problem', () => !rig.send.relays()[0]?.up);
+  assert.match(rig.send.relays()[0]?.problem ?? '', /421 4\.7\.0 too many, later/);
   assert.equal(only(rig)?.recipients[0]?.attempts, 0);
   await empty(rig);
   assert.equal(relay.mails.length, 1);
@@ -278,14 +278,14 @@ test('a session that the relay closed while it was idle is replaced without a tr
   await empty(rig);
   assert.equal(relay.mails.length, 2);
   assert.ok(outs(rig).every((point) => point.tags['outcome'] === 'sent'));
-  assert.equal(rig.send.relay().up, true);
+  assert.equal(rig.send.relays()[0]?.up, true);
 });
 
 test('a mail that is too old is held and counted as failed, also while the relay is down', async (t) => {
   const clock = movableClock();
   const rig = await startRig(t, { relay: { host: '127.0.0.1', port: 1 }, clock, relayConfig: { expireHours: 5 } });
   await rig.submit();
-  await waitFor('the problem', () => !rig.send.relay().up);
+  await waitFor('the problem', () => !rig.send.relays()[0]?.up);
   clock.advance(5 * 3_600_000 - 60_000);
   await rig.submit({ to: ['young@world.test'] });
   await new Promise((resolve) => setImmediate(resolve));
@@ -310,7 +310,7 @@ test('a jump of the wall clock by years neither expires the queue nor stops it',
   let jump = 0;
   const rig = await startRig(t, { relay: proxy, clock: { ...base, now: () => base.now() + jump } });
   await rig.submit();
-  await waitFor('the problem', () => !rig.send.relay().up);
+  await waitFor('the problem', () => !rig.send.relays()[0]?.up);
   for (const years of [20, -20]) {
     jump = years * 365 * 86_400_000;
     base.advance(31_000);

@@ -118,9 +118,9 @@ test('a wrong relay password stops the relay with a clear problem; with the righ
   const state = await openState(t);
   const rig = await startRig(t, { relay: endpoint, state, relayPassword: 'mistaken-key' });
   for (let n = 0; n < 3; n += 1) await rig.submit();
-  await waitFor('the problem', () => !rig.send.relay().up);
+  await waitFor('the problem', () => !rig.send.relays()[0]?.up);
   assert.match(
-    rig.send.relay().problem,
+    rig.send.relays()[0]?.problem ?? '',
     /^Cannot log in at 127\.0\.0\.1:\d+: the server answered 535 .*expected the login to be accepted; check user and password/,
   );
   assert.deepEqual(
@@ -144,9 +144,9 @@ test('a relay whose certificate is not trusted gets neither password nor mail', 
   const { ca: _trusted, ...untrusted } = endpoint;
   const rig = await startRig(t, { relay: untrusted });
   await rig.submit();
-  await waitFor('the problem', () => !rig.send.relay().up);
+  await waitFor('the problem', () => !rig.send.relays()[0]?.up);
   assert.match(
-    rig.send.relay().problem,
+    rig.send.relays()[0]?.problem ?? '',
     /^Cannot start TLS with .*expected a valid certificate for localhost; check host, port, tls and caFile/,
   );
 });
@@ -157,12 +157,12 @@ test('a relay that is down keeps the mail, and gets it when it is back', async (
   await relay.stop();
   const rig = await startRig(t, { relay: endpoint });
   for (let n = 0; n < 10; n += 1) await rig.submit();
-  await waitFor('the problem', () => !rig.send.relay().up);
+  await waitFor('the problem', () => !rig.send.relays()[0]?.up);
   assert.equal(rig.send.queue.summary().depth, 10);
   await relay.start();
   await drained(rig);
   await waitFor('ten deliveries', async () => (await relay.sent()) === 10);
-  assert.equal(rig.send.relay().up, true);
+  assert.equal(rig.send.relays()[0]?.up, true);
 });
 
 /** The parts of a notice, by an independent split at its boundary. */
@@ -273,7 +273,7 @@ test('a mail that waits four hours is told as delayed, once; when it expires its
     relayConfig: { expireHours: 10 },
   });
   await rig.submit({ to: ['someone@world.test'] });
-  await waitFor('the problem', () => !rig.send.relay().up);
+  await waitFor('the problem', () => !rig.send.relays()[0]?.up);
   clock.advance(4 * 3_600_000 + 31_000);
   await waitFor('the first notice', async () => (await dovecot.count(sender)) === 1);
   for (let round = 0; round < 3; round += 1) clock.advance(31_000);
