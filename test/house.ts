@@ -11,7 +11,19 @@ type Room = {
   readonly types?: readonly string[];
 };
 
-const agentRooms = ['receive', 'send', 'local', 'smtp', 'accounts', 'net', 'probe', 'telemetry', 'control', 'cli'];
+const agentRooms = [
+  'receive',
+  'send',
+  'local',
+  'smtp',
+  'accounts',
+  'net',
+  'probe',
+  'telemetry',
+  'control',
+  'cli',
+  'users',
+];
 const collectorRooms = ['broker', 'ingest', 'store', 'fleet', 'alert', 'people', 'web'];
 const agentConfig = { types: ['agent/config.ts'] } as const;
 const collectorConfig = { types: ['collector/config.ts'] } as const;
@@ -22,7 +34,7 @@ const rooms: Readonly<Record<string, Room>> = {
   shared: { may: [] },
   agent: { may: agentRooms.map((room) => 'agent/' + room) },
   'agent/receive': { may: mailPath, ...agentConfig },
-  'agent/send': { may: mailPath, ...agentConfig },
+  'agent/send': { may: [...mailPath, 'agent/users'], ...agentConfig },
   'agent/local': { may: ['agent/smtp', 'agent/net'], ...agentConfig },
   'agent/smtp': { may: ['agent/net'], ...agentConfig },
   'agent/accounts': { may: ['agent/net'], ...agentConfig },
@@ -30,7 +42,8 @@ const rooms: Readonly<Record<string, Room>> = {
   'agent/probe': { may: ['agent/net'], ...agentConfig },
   'agent/telemetry': { may: [], ...agentConfig },
   'agent/control': { may: [], ...agentConfig },
-  'agent/cli': { may: ['agent/control', 'agent/accounts', 'agent/config.ts'] },
+  'agent/users': { may: [], ...agentConfig },
+  'agent/cli': { may: ['agent/control', 'agent/accounts', 'agent/users', 'agent/config.ts'] },
   collector: { may: collectorRooms.map((room) => 'collector/' + room) },
   'collector/broker': { may: ['collector/ingest'], ...collectorConfig },
   'collector/ingest': { may: ['collector/store', 'collector/fleet'], ...collectorConfig },

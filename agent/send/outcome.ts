@@ -1,4 +1,5 @@
 // The table of outcomes: what a try makes of a recipient, and what its sender is told. Pure.
+import type { RecipientDsn } from './envelope.ts';
 import type { Report } from './notice.ts';
 import { statusOf } from './notice.ts';
 
@@ -12,6 +13,8 @@ export type Recipient = {
   /** Tries that ended without a known outcome. */
   readonly unknowns: number;
   readonly lastReply: string;
+  /** What the client asked to be told about it (RFC 3461). */
+  readonly dsn?: RecipientDsn;
 };
 /** What a try told about one recipient. `untouched`: the relay's trouble, not the mail's; the try does not count. */
 export type Outcome = {

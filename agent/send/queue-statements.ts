@@ -1,5 +1,7 @@
 // The SQL of the index, and how its rows become recipients.
 import type { Database } from '#shared/sqlite.ts';
+import { readMailDsn, readRecipientDsn } from './envelope.ts';
+import type { Envelope, MailDsn, RecipientDsn } from './envelope.ts';
 import type { Recipient, RecipientState } from './outcome.ts';
 
 type Row = Readonly<Record<string, unknown>>;
@@ -12,7 +14,27 @@ export function readRecipient(row: Row): Recipient {
     attempts: Number(row['attempts']),
     unknowns: Number(row['unknowns']),
     lastReply: String(row['last_reply']),
+    dsn: decodeDsn(row['dsn']),
   };
+}
+
+/** Nearly no client asks for anything: no text is parsed then. */
+const decodeDsn = (text: unknown): RecipientDsn => (text === '' ? {} : readRecipientDsn(JSON.parse(String(text))));
+export const encodeDsn = (dsn: RecipientDsn | undefined): string =>
+  dsn === undefined || Object.keys(dsn).length === 0 ? '' : JSON.stringify(dsn);
+
+/** What the client said about the mail as a whole. */
+export type Wishes = { readonly dsn: MailDsn; readonly eightBit: boolean; readonly smtpUtf8: boolean };
+
+export function encodeWishes({ dsn, eightBit, smtpUtf8 }: Envelope): string {
+  if (dsn === undefined && eightBit === undefined && smtpUtf8 === undefined) return '';
+  return JSON.stringify({ dsn, eightBit, smtpUtf8 });
+}
+
+export function decodeWishes(text: unknown): Wishes {
+  const given: unknown = text === '' ? {} : JSON.parse(String(text));
+  const { dsn, eightBit, smtpUtf8 }: Readonly<Record<string, unknown>> = { ...(given as object) }; // encodeWishes() wrote it
+  return { dsn: readMailDsn(dsn), eightBit: eightBit === true, smtpUtf8: smtpUtf8 === true };
 }
 
 export function prepareQueue(db: Database) {
@@ -30,9 +52,11 @@ export function prepareQueue(db: Database) {
     ),
     nextDue: db.prepare('SELECT MIN(due_ms) AS due_ms FROM recipient WHERE ' + open),
     addMail: db.prepare(
-      'INSERT INTO mail (id, sender, user, size_bytes, offset_bytes, accepted_at, accepted_ms, problem) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO mail (id, sender, user, size_bytes, offset_bytes, accepted_at, accepted_ms, problem, wishes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
     ),
-    addRecipient: db.prepare('INSERT INTO recipient (mail, number, address, state, due_ms) VALUES (?, ?, ?, ?, ?)'),
+    addRecipient: db.prepare(
+      'INSERT INTO recipient (mail, number, address, state, due_ms, dsn) VALUES (?, ?, ?, ?, ?, ?)',
+    ),
     forget: db.prepare('DELETE FROM mail WHERE id = ? AND done = 1'),
     dot: db.prepare("UPDATE recipient SET state = 'sending' WHERE mail = ? AND number = ?"),
     recipient: db.prepare(

@@ -10,7 +10,8 @@ import type { Envelope } from './envelope.ts';
 import type { NoticeKind, Report } from './notice.ts';
 import { expiredReport, heldReport, lostReport, maxReply, nextState, problemOf, reportOf } from './outcome.ts';
 import type { Outcome, OutcomeRules, Recipient } from './outcome.ts';
-import { prepareQueue, readRecipient } from './queue-statements.ts';
+import { decodeWishes, encodeDsn, encodeWishes, prepareQueue, readRecipient } from './queue-statements.ts';
+import type { Wishes } from './queue-statements.ts';
 import type { QueueClock } from './queue-clock.ts';
 import type { Place } from './spool.ts';
 
@@ -20,6 +21,8 @@ export type QueuedMail = Place & {
   readonly acceptedAt: number;
   /** Queue clock. */
   readonly acceptedMs: number;
+  /** What the client asked for, beside delivery. */
+  readonly wishes: Wishes;
   /** Those whose time for a try has come. */
   readonly recipients: readonly Recipient[];
 };
@@ -37,7 +40,7 @@ export type QueueOptions = OutcomeRules & {
 };
 
 export type Queue = {
-  /** Inside a transaction of the caller. `held`: why nobody may send it yet. */
+  /** Inside a transaction of the caller. `held`: why nobody may send it yet; the envelope may say so too. */
   readonly add: (envelope: Envelope, place: Place, held?: string) => void;
   /** Inside a transaction of the caller: the file is gone, for good. */
   readonly forget: (id: string) => void;
@@ -87,6 +90,7 @@ export function createQueue(options: QueueOptions): Queue {
       offsetBytes: Number(row['offset_bytes']),
       acceptedAt: Number(row['accepted_at']),
       acceptedMs: Number(row['accepted_ms']),
+      wishes: decodeWishes(row['wishes']),
       recipients: statements.waiting.all(id, queueClock.now()).map(readRecipient),
     };
   }
@@ -131,14 +135,15 @@ export function createQueue(options: QueueOptions): Queue {
   }
 
   return {
-    add(envelope, place, held) {
+    add(envelope, place, held = envelope.held) {
       queueClock.save();
       const { id, from, user, recipients, acceptedAt } = envelope;
       const now = queueClock.now();
-      statements.addMail.run(id, from, user, place.sizeBytes, place.offsetBytes, acceptedAt, now, held ?? '');
+      const wishes = encodeWishes(envelope);
+      statements.addMail.run(id, from, user, place.sizeBytes, place.offsetBytes, acceptedAt, now, held ?? '', wishes);
       const state = held === undefined ? 'queued' : 'held';
       for (const [number, address] of recipients.entries())
-        statements.addRecipient.run(id, number, address, state, now);
+        statements.addRecipient.run(id, number, address, state, now, encodeDsn(envelope.recipientDsn?.[number]));
       const fields = { count: 1, size_bytes: place.sizeBytes };
       options.journal.add(createPoint('mail_accepted', options.clock.now(), { user }, fields));
     },

@@ -13,7 +13,8 @@ CREATE TABLE mail (
   accepted_ms INTEGER NOT NULL,
   delayed INTEGER NOT NULL DEFAULT 0,
   done INTEGER NOT NULL DEFAULT 0,
-  problem TEXT NOT NULL DEFAULT ''
+  problem TEXT NOT NULL DEFAULT '',
+  wishes TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX mail_age ON mail (accepted_ms) WHERE done = 0;
 CREATE TABLE recipient (
@@ -25,6 +26,7 @@ CREATE TABLE recipient (
   attempts INTEGER NOT NULL DEFAULT 0,
   unknowns INTEGER NOT NULL DEFAULT 0,
   last_reply TEXT NOT NULL DEFAULT '',
+  dsn TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (mail, number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX recipient_due ON recipient (due_ms, mail) WHERE state IN ('queued', 'unknown');
@@ -37,4 +39,10 @@ CREATE TABLE notice (
   due_ms INTEGER NOT NULL,
   tries INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX notice_mail ON notice (mail)`;
+CREATE INDEX notice_mail ON notice (mail);
+CREATE TABLE submitted (
+  who TEXT NOT NULL,
+  slot INTEGER NOT NULL,
+  mails INTEGER NOT NULL,
+  PRIMARY KEY (who, slot)
+) STRICT, WITHOUT ROWID`;
