@@ -15,6 +15,8 @@ import type { Lease } from './pool.ts';
 
 export type LocalRecipient = { readonly address: string; readonly verdict: Verdict; readonly text: string };
 export type HandoverResult = {
+  /** The session on which it went, to be told apart from others; undefined when there was none. */
+  readonly session: object | undefined;
   /** One for each recipient, in the order given. */
   readonly recipients: readonly LocalRecipient[];
   /** Bare CR or LF that became CRLF. */
@@ -28,6 +30,8 @@ export type LocalMail = {
   readonly head: Uint8Array;
   readonly body: Body;
   readonly signal: AbortSignal;
+  /** Awaited before the bytes that can make the server accept the mail, with the session on which it goes. */
+  readonly beforeEnd?: (session: object) => void | Promise<void>;
 };
 
 export type Local = {
@@ -54,6 +58,8 @@ export type LocalOptions = {
   readonly timeouts?: Partial<Timeouts>;
 };
 
+type Sent = SendResult & { readonly session: object };
+
 export function createLocal(options: LocalOptions): Local {
   const { config, endpoint, log } = options;
   const pool = createPool<Conversation>({ size: config.sessions, idleMs: options.idleMs ?? 30_000 });
@@ -74,13 +80,16 @@ export function createLocal(options: LocalOptions): Local {
   };
 
   /** With a session that may have died while it rested: one more try on a new one, as long as nothing can have been accepted. */
-  async function send(mail: LocalMail, signal: AbortSignal): Promise<SendResult> {
+  async function send(mail: LocalMail, signal: AbortSignal): Promise<Sent> {
+    const { beforeEnd } = mail;
     let reused = false;
-    const use = (lease: Lease<Conversation>): Promise<SendResult> => {
-      reused = lease.reused;
-      return lease.session.send({ ...mail, signal, keepBareLineEnds: config.protocol === 'lmtp' });
+    const use = async ({ reused: rested, session }: Lease<Conversation>): Promise<Sent> => {
+      reused = rested;
+      const gate = beforeEnd && { beforeDot: () => beforeEnd(session) };
+      const keepBareLineEnds = config.protocol === 'lmtp';
+      return { ...(await session.send({ ...mail, ...gate, signal, keepBareLineEnds })), session };
     };
-    const attempt = (fresh: boolean): Promise<SendResult> =>
+    const attempt = (fresh: boolean): Promise<Sent> =>
       pool.withSession({ fresh, open: () => open(signal), signal }, use);
     try {
       return await attempt(false);
@@ -99,10 +108,10 @@ export function createLocal(options: LocalOptions): Local {
     }
     const signal = AbortSignal.any([mail.signal, stopping.signal]);
     try {
-      const { recipients, bareLineEnds } = await send(mail, signal);
+      const { recipients, bareLineEnds, session } = await send(mail, signal);
       const closing = recipients.find((answer) => scopeOf(answer) === 'relay');
       setProblem(closing && 'Cannot hand over mail: the local server answered ' + showReply(closing.reply));
-      return { recipients: recipients.map(verdictOn), bareLineEnds };
+      return { recipients: recipients.map(verdictOn), bareLineEnds, session };
     } catch (error) {
       if (signal.aborted && !(error instanceof ConversationError)) return laterForAll(mail, 'stopped');
       if (!(error instanceof ConversationError)) throw error;
@@ -139,5 +148,5 @@ function laterForAll(mail: LocalMail, state: string, error?: ConversationError):
     const answer = known.get(address);
     return answer === undefined ? { address, verdict: 'later', text } : verdictOn(answer);
   });
-  return { recipients, bareLineEnds: 0 };
+  return { recipients, bareLineEnds: 0, session: undefined };
 }

@@ -26,7 +26,8 @@ export async function fetchNew(run: Run, pop3: Pop3): Promise<void> {
   // A local server that was out of reach is tried with one mail, not with all.
   const width = deps.local.problem() === undefined ? deps.sessions + (pop3.pipelining ? readAhead : 1) : 1;
   const slots = createSlots(width);
-  const sessions = createSlots(deps.sessions);
+  // As many again wait for their record while the local sessions are busy with the next mails.
+  const sessions = createSlots(2 * deps.sessions);
   const tasks: Promise<void>[] = [];
   for (const item of due) {
     await slots.take();
@@ -98,7 +99,15 @@ async function fetchOne(run: Run, pop3: Pop3, item: Item, sessions: ReturnType<t
     try {
       if (isOver(run)) return;
       const { entry, listed } = item;
-      const job = { entry, mail, listedBytes: listed.sizeBytes, startedAt, readAt, today, signal: options.handOverSignal };
+      const job = {
+        entry,
+        mail,
+        listedBytes: listed.sizeBytes,
+        startedAt,
+        readAt,
+        today,
+        signal: options.handOverSignal,
+      };
       const owe = (id: number, write: () => void): void => void options.memory.owed.set(id, write);
       note(run, item, await handOver(deps, { ...job, owe }));
     } finally {

@@ -1,7 +1,6 @@
 // One fetched mail on its way to the local server and into the ledger.
-// Promise: what the local server took is recorded at the end of the turn in which its answer arrives, in one commit with what
-// other sessions were answered in that turn, so a crash doubles at most the mails whose answer was on the way: one an open
-// local session.
+// Promise: what the local server took is recorded before the session that took it ends another mail (commits.ts), so a crash
+// doubles at most one mail an open local session.
 import type { Reached } from '#shared/checkpoint.ts';
 import type { Clock } from '#shared/clock.ts';
 import { describe } from '#shared/failure.ts';
@@ -65,25 +64,26 @@ export async function handOver(deps: HandOverDeps, job: HandOver): Promise<Outco
   const { from, recipients } = envelopeOf(header, account);
   const before = ledger.recipients(entry.id).filter(({ verdict }) => verdict !== 'later');
   const missing = recipients.filter((address) => !before.some((known) => known.address === address));
-  const { now, aside } = await hand(deps, job, { header, from, missing });
-  // From here to the record nothing is awaited: it goes with the commit of this turn.
+  const { now, aside, session } = await hand(deps, job, { header, from, missing });
+  // From here to the record nothing is awaited: its session, free again, cannot have got to the end of another mail yet.
   const fingerprint = fingerprintOf(header);
   const fetched = { sha256: mail.sha256, sizeBytes: mail.body.sizeBytes, listedBytes, fingerprint };
   const all = [...before, ...now];
   const open = all.filter(({ verdict }) => verdict === 'later');
   if (open.length > 0) {
-    if (open.length < now.length) await record(deps, job, entry.id, () => ledger.noteVerdicts(entry.id, fetched, now));
+    const note = (): void => ledger.noteVerdicts(entry.id, fetched, now);
+    if (open.length < now.length) await record(deps, job, { id: entry.id, session }, note);
     return { kind: 'later', text: open[0]?.text ?? '', entry };
   }
   const refused = all.filter(({ verdict }) => verdict === 'refused');
   if (refused.length > 0) {
     const reason = aside ?? refused[0]?.text ?? '';
-    await keepRefused(deps, { ...job, begunAt }, { entry, fetched, now, all, from, header, reason });
+    await keepRefused(deps, { ...job, begunAt }, { entry, fetched, now, all, from, header, reason, session });
     const kind = aside === undefined ? 'quarantined' : 'known';
     return { kind, text: reason, entry: settled(entry, 'quarantined', job) };
   }
   const point = pointOf(deps, { ...job, begunAt }, header, 'delivered');
-  await record(deps, job, entry.id, () =>
+  await record(deps, job, { id: entry.id, session }, () =>
     ledger.settle(entry.id, 'handed-over', { fetched, recipients: now, today, point }),
   );
   deps.reached('receive.recorded');
@@ -91,17 +91,27 @@ export async function handOver(deps: HandOverDeps, job: HandOver): Promise<Outco
 }
 
 /** The local server has the mail: a record that fails now must not lead to a second delivery. */
-async function record(deps: HandOverDeps, job: HandOver, id: number, write: () => void): Promise<void> {
+async function record(
+  deps: HandOverDeps,
+  job: HandOver,
+  about: { readonly id: number; readonly session: object | undefined },
+  write: () => void,
+): Promise<void> {
   try {
-    await deps.ledger.together(write);
+    await deps.ledger.together(write, about.session);
   } catch (error) {
-    job.owe(id, write);
+    job.owe(about.id, write);
     throw error;
   }
 }
 
 /** What each recipient's server said, or what we say instead; `aside`: why the local server was not asked. */
-type Handed = { readonly now: readonly LocalRecipient[]; readonly aside?: string };
+type Handed = {
+  readonly now: readonly LocalRecipient[];
+  readonly aside?: string;
+  /** Of the local server; it ends no other mail before this one is on record. */
+  readonly session?: object | undefined;
+};
 
 async function hand(
   deps: HandOverDeps,
@@ -117,29 +127,31 @@ async function hand(
   const found = await deps.check.check({ body: job.mail.body, from, recipients: missing, signal: job.signal });
   if (found.kind === 'wait') return { now: forAll('later', found.text) };
   if (found.kind === 'quarantine') return { now: forAll('refused', found.reason), aside: found.reason };
-  return { now: await deliver(deps, job, { from, recipients: missing, lines: found.head }) };
+  return deliver(deps, job, { from, recipients: missing, lines: found.head });
 }
 
 async function deliver(
   deps: HandOverDeps,
   job: HandOver,
   envelope: { readonly from: string; readonly recipients: readonly string[]; readonly lines: string },
-): Promise<readonly LocalRecipient[]> {
-  const { local, log, reached, account } = deps;
+): Promise<Handed> {
+  const { ledger, local, log, reached, account } = deps;
   const { from, recipients } = envelope;
   // Safety rule 5: a mail that comes back to our own listener is known by this line.
   const head = Buffer.from('X-Mailferry-Trace: in ' + deps.traceId + '\r\n' + envelope.lines);
   reached('receive.before-handover');
   try {
-    const result = await local.deliver({ from, recipients, head, body: job.mail.body, signal: job.signal });
+    const { body } = job.mail;
+    const beforeEnd = ledger.settled;
+    const result = await local.deliver({ from, recipients, head, body, signal: job.signal, beforeEnd });
     if (result.recipients.some(({ verdict }) => verdict === 'delivered')) reached('receive.after-handover');
     if (result.bareLineEnds > 0)
       log.info({ account: account.id, count: result.bareLineEnds }, 'bare line ends became CRLF');
-    return result.recipients;
+    return { now: result.recipients, session: result.session };
   } catch (error) {
     // Whatever this is, the provider still has the mail.
     log.error({ account: account.id, error: describe(error) }, 'handing over failed');
-    return recipients.map((address) => ({ address, verdict: 'later', text: describe(error) }));
+    return { now: recipients.map((address) => ({ address, verdict: 'later', text: describe(error) })) };
   }
 }
 
@@ -159,12 +171,13 @@ async function keepRefused(
     readonly from: string;
     readonly header: readonly HeaderLine[];
     readonly reason: string;
+    readonly session: object | undefined;
   },
 ): Promise<void> {
   const { account, ledger, quarantine, clock, log } = deps;
-  const { entry, fetched, now, all, from, header, reason } = facts;
+  const { entry, fetched, now, all, from, header, reason, session } = facts;
   // First what some recipients may have got already; the file takes longer.
-  await record(deps, job, entry.id, () => ledger.noteVerdicts(entry.id, fetched, now));
+  await record(deps, job, { id: entry.id, session }, () => ledger.noteVerdicts(entry.id, fetched, now));
   const id = await quarantine.keep(job.mail, {
     account: account.id,
     mail: entry.id,

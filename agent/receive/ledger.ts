@@ -68,6 +68,8 @@ export type Fetched = {
 export type Ledger = Days & {
   /** Does `work`, calls of this ledger, in a commit that is shared with others; resolves when it is on disk. */
   readonly together: Commits['join'];
+  /** See commits.ts. */
+  readonly settled: Commits['settled'];
   readonly accounts: AccountRows;
   /** All that is known of an account, also what is gone. */
   readonly entries: (account: string) => readonly Entry[];
@@ -117,8 +119,17 @@ export type Ledger = Days & {
   readonly gone: (ids: readonly number[], today: number) => void;
 };
 
-export function createLedger(options: { readonly db: Database; readonly journal: Journal }): Ledger {
-  const { db, journal } = options;
+/** The longest that a record waits for others. */
+const recordWaitMs = 5;
+
+/** `sessions`: so many mails can be answered at once, and then wait for their records. */
+export function createLedger(options: {
+  readonly db: Database;
+  readonly journal: Journal;
+  readonly sessions?: number;
+}): Ledger {
+  const { db, journal, sessions = 1 } = options;
+  const commits = createCommits(db, { most: sessions, waitMs: recordWaitMs });
   const rows = createRows(db);
   const accounts = createAccountRows(db);
   const upsertRecipient = db.prepare(
@@ -145,7 +156,8 @@ export function createLedger(options: { readonly db: Database; readonly journal:
   }
 
   return {
-    together: createCommits(db).join,
+    together: commits.join,
+    settled: commits.settled,
     ...createDays(db),
     accounts,
     begin: (account, firstRun, found) =>

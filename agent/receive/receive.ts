@@ -10,6 +10,7 @@ import type { Log } from '#shared/log.ts';
 import type { Meter } from '#shared/meter.ts';
 import type { Database } from '#shared/sqlite.ts';
 import { passwordSource } from '../accounts/secret.ts';
+import type { LoginMemory } from '../accounts/login-memory.ts';
 import type { SecretSource } from '../accounts/secret.ts';
 import type { AccountConfig } from '../config.ts';
 import type { Local } from '../local/local.ts';
@@ -58,6 +59,8 @@ export type ReceiveOptions = {
   readonly traceId: string;
   /** Holds incoming/ (temporary) and quarantine/. */
   readonly folder: string;
+  /** What is known of the logins of an account's former lives; nothing when absent. */
+  readonly logins?: (account: string) => LoginMemory;
   /** Content check; none when absent. */
   readonly check?: CheckSetup;
   readonly timeouts?: Partial<Pop3Timeouts>;
@@ -81,7 +84,7 @@ export function createReceive(options: ReceiveOptions): Receive {
   const { log, folder } = options;
   const bodies = createBodyStore({ folder: join(folder, 'incoming') });
   const quarantine = createQuarantine({ folder: join(folder, 'quarantine') });
-  const ledger = createLedger({ db: options.db, journal: options.journal });
+  const ledger = createLedger({ db: options.db, journal: options.journal, sessions: options.sessions });
   const { sessions, meter, clock, random, reached, traceId, timeouts } = options;
   const check = openCheck(options.check, { clock, log });
   // A scanner that must be asked is a part of the way to the local server: when it is away, so is the local server.
@@ -123,6 +126,7 @@ export function createReceive(options: ReceiveOptions): Receive {
         minIntervalMs: minIntervalSeconds * 1_000,
         origin: origin ?? 'account ' + config.id,
         ...(wake && { wakeState: wake.state }),
+        ...(options.logins && { logins: options.logins(config.id) }),
         ...common,
       });
       return account;

@@ -49,7 +49,8 @@ async function carry(
   let answers = data ? options.finalAnswers : 1;
   progress.phase = 'body';
   for await (const block of readBlocks(channel, mail, encoder)) {
-    if (block.last && mail.beforeDot !== undefined) await channel.until(Promise.resolve(mail.beforeDot()));
+    const wait = block.last ? mail.beforeDot?.() : undefined;
+    if (wait !== undefined) await channel.until(wait);
     const refusal = data ? await earlyAnswer(session) : undefined;
     if (refusal !== undefined) return { refusal, bareLineEnds: encoder.bareLineEnds() };
     const trouble = channel.failure();
