@@ -149,17 +149,18 @@ async function openReceive(base: Base, rooms: Rooms): Promise<void> {
   const { local } = rooms;
   if (config.accounts.length === 0 || local === undefined) return;
   const { createReceive } = await import('./receive/receive.ts');
+  const { createLoginMemory } = await import('./accounts/login-memory.ts');
   const { openSecretSource } = await import('./accounts/source.ts');
   const accounts = config.accounts.map((account, index) => {
     const path = ['accounts', index];
-    const { host, port, tls, intervalSeconds, minIntervalSeconds } = resolveAccount(account);
+    const { host, port, tls, intervalSeconds, busySeconds, minIntervalSeconds } = resolveAccount(account);
     if (intervalSeconds > account.intervalSeconds)
       base.log.warn(
         { account: account.id, preset: account.preset, intervalSeconds },
         loaded.place([...path, 'intervalSeconds']) + ': the provider allows no shorter interval, so this one is used',
       );
     return {
-      config: { ...account, intervalSeconds },
+      config: { ...account, intervalSeconds, busySeconds },
       endpoint: endpointOf(loaded, path, { ...account, host, port, tls }),
       ...(account.idle && { wake: endpointOf(loaded, [...path, 'idle'], account.idle) }),
       password: openSecretSource({
@@ -186,6 +187,7 @@ async function openReceive(base: Base, rooms: Rooms): Promise<void> {
     ...(check && { check }),
     folder: state.folder,
     sessions: config.local?.sessions ?? 1,
+    logins: (account) => createLoginMemory({ db: state.db, account, now: base.clock.now, log: base.log }),
     ...roomBase(base, 'receive'),
   });
   const running = receive.run(base.lifecycle.signal);

@@ -6,6 +6,7 @@ import { createJournal, journalSchema } from '#shared/journal.ts';
 import type { Journal } from '#shared/journal.ts';
 import { openDatabase, transaction } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
+import { loginSchema } from './accounts/login-memory.ts';
 import { ledgerSchema } from './receive/ledger.ts';
 import { spoolSchema } from './send/spool-schema.ts';
 
@@ -26,7 +27,7 @@ export function openState(folder: string): State {
   try {
     const db = openDatabase({
       path: join(folder, 'agent.db'),
-      schema: [[metaSchema, journalSchema, ledgerSchema, spoolSchema].join(';\n')],
+      schema: [[metaSchema, journalSchema, loginSchema, ledgerSchema, spoolSchema].join(';\n')],
     });
     return {
       folder,

@@ -21,7 +21,8 @@ import * as stat from '@grafana/grafana-foundation-sdk/stat';
 import * as statetimeline from '@grafana/grafana-foundation-sdk/statetimeline';
 import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries';
 import { alertRules } from '#shared/alert-rules.ts';
-import { dnsblStates } from '#shared/metrics.ts';
+import { accountErrors, dnsblStates } from '#shared/metrics.ts';
+import type { AccountError } from '#shared/metrics.ts';
 import { lastReports } from './last-reports.ts';
 import { datasource, target } from './query.ts';
 
@@ -203,8 +204,138 @@ export const panels: readonly (() => Builder<Panel>)[] = [
           alias: perAgent + ' relay $tag_relay',
         }),
       ),
+  () =>
+    states(
+      'Trouble of mailboxes',
+      'Why a mailbox is not fetched, or not all of it: a word for the kind; the account says more',
+      errorWords,
+    ).withTarget(
+      target('A', {
+        metric: 'account',
+        field: 'error',
+        select: 'last',
+        by: [...everyAgent, 'account'],
+        over: 'interval',
+        alias: perAgent + ' $tag_account',
+      }),
+    ),
+  () =>
+    phases.reduce(
+      (panel, [field, word], index) =>
+        panel.withTarget(
+          target(String.fromCharCode(65 + index), {
+            metric: 'account',
+            field,
+            select: 'mean',
+            by: everyAgent,
+            over: 'interval',
+            alias: perAgent + ' ' + word,
+          }),
+        ),
+      curve(
+        'Parts of a round',
+        's',
+        'How long a round takes until the first byte of a mail: name and TCP, TLS, login, listing, first byte; means of all mailboxes of an agent',
+      ).stacking(new StackingConfigBuilder().mode(StackingMode.Normal).group('A')),
+    ),
+  () =>
+    curve(
+      'Time of a mail',
+      's',
+      'Reading it from the provider, and handing it over (content check and local server): 95 of 100 mails were faster',
+    )
+      .withTarget(
+        target('A', {
+          metric: 'mail_in',
+          field: 'retrieve_seconds',
+          select: { percentile: 95 },
+          by: everyAgent,
+          over: 'minute',
+          alias: perAgent + ' retrieve',
+        }),
+      )
+      .withTarget(
+        target('B', {
+          metric: 'mail_in',
+          field: 'handover_seconds',
+          select: { percentile: 95 },
+          by: everyAgent,
+          over: 'minute',
+          alias: perAgent + ' hand-over',
+        }),
+      ),
+  () =>
+    curve(
+      'Mails at the provider',
+      'short',
+      'What each mailbox holds, handed over or not, as the provider says',
+    ).withTarget(
+      target('A', {
+        metric: 'account',
+        field: 'mailbox_mails',
+        select: 'last',
+        by: [...everyAgent, 'account'],
+        over: 'interval',
+        alias: perAgent + ' $tag_account',
+      }),
+    ),
+  () =>
+    curve('Size of the mailboxes', 'decbytes', 'What they hold at the provider, as it says').withTarget(
+      target('A', {
+        metric: 'account',
+        field: 'mailbox_bytes',
+        select: 'last',
+        by: [...everyAgent, 'account'],
+        over: 'interval',
+        alias: perAgent + ' $tag_account',
+      }),
+    ),
+  () =>
+    curve('Quarantine', 'short', 'Fetched mails that were not handed over and wait for a person, per agent').withTarget(
+      target('A', {
+        metric: 'quarantine',
+        field: 'count',
+        select: 'max',
+        by: everyAgent,
+        over: 'interval',
+        alias: perAgent,
+      }),
+    ),
+  () =>
+    curve('Oldest mail in quarantine', 's', 'For how long a mail waits for a person; the line is where the alert fires')
+      .thresholds(steps(limitsOf('quarantine-waits')))
+      .thresholdsStyle(new GraphThresholdsStyleConfigBuilder().mode(GraphThresholdsStyleMode.Line))
+      .withTarget(
+        target('A', {
+          metric: 'quarantine',
+          field: 'oldest_seconds',
+          select: 'max',
+          by: everyAgent,
+          over: 'interval',
+          alias: perAgent,
+        }),
+      ),
+  () =>
+    states('Agents that are held', 'Whether mail moves at a site, or a person must decide first', heldWords).withTarget(
+      target('A', {
+        metric: 'hold',
+        field: 'held',
+        select: 'last',
+        by: everyAgent,
+        over: 'interval',
+        alias: perAgent,
+      }),
+    ),
   lastReports,
 ];
+
+const phases = [
+  ['connect_seconds', 'connect'],
+  ['tls_seconds', 'TLS'],
+  ['login_seconds', 'login'],
+  ['list_seconds', 'list'],
+  ['first_byte_seconds', 'first byte'],
+] as const;
 
 function number(title: string, unit: string, description: string) {
   return new stat.PanelBuilder()
@@ -271,7 +402,9 @@ function limitsOf(id: string): readonly number[] {
   return [source.fire.value];
 }
 
-function words(entries: readonly (readonly [value: number, text: string, color: string])[]): readonly ValueMapping[] {
+function words(
+  entries: readonly (readonly [value: number | string, text: string, color: string])[],
+): readonly ValueMapping[] {
   const options = Object.fromEntries(
     entries.map(([value, text, color], index) => [String(value), { text, color, index }]),
   );
@@ -286,3 +419,31 @@ const upWords = words([
   [0, 'failing', 'red'],
   [1, 'well', 'green'],
 ]);
+const heldWords = words([
+  [0, 'mail moves', 'green'],
+  [1, 'held', 'red'],
+]);
+/** green: well; blue: will pass; orange: at the provider or on the way; red: a person is needed. */
+const errorColors: Readonly<Record<AccountError, string>> = {
+  none: 'green',
+  connect: 'orange',
+  tls: 'red',
+  certificate: 'red',
+  'not-pop3': 'red',
+  'no-login': 'red',
+  token: 'orange',
+  login: 'red',
+  busy: 'blue',
+  server: 'orange',
+  protocol: 'orange',
+  timeout: 'orange',
+  lost: 'orange',
+  local: 'red',
+  disk: 'red',
+  question: 'red',
+  waiting: 'blue',
+  other: 'orange',
+};
+const errorWords = words(
+  accountErrors.map((error) => [error, error === 'none' ? 'well' : error, errorColors[error]] as const),
+);

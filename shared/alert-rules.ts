@@ -41,6 +41,24 @@ export const alertRules: readonly AlertRule[] = [
     remedy: 'Check whether the NAS is switched on, has Internet, and the mailferry agent is running.',
   },
   {
+    id: 'agent-held',
+    severity: 'critical',
+    source: {
+      kind: 'reading',
+      metric: 'hold',
+      field: 'held',
+      fire: { op: '=', value: 1 },
+      clear: { op: '=', value: 0 },
+    },
+    forSeconds: 0,
+    clearSeconds: 120,
+    title: '{tenant}/{agent}: the agent is held, no mail moves',
+    meaning:
+      'Its state was copied, moved or restored from a backup, or two agents run with one identity: mail might be fetched and sent twice. Mail waits at the provider and in the queue; none is lost.',
+    remedy:
+      'Decide which machine is to be used and run `mailferry adopt` there; stop the agent on every other one, or give it a name of its own.',
+  },
+  {
     id: 'account-failing',
     severity: 'critical',
     source: {
@@ -89,6 +107,23 @@ export const alertRules: readonly AlertRule[] = [
     meaning: 'Outgoing mail was given up or may have been sent already. It is not tried again by itself, none is lost.',
     remedy:
       'Look at the reason with mailferry queue list, then let each mail go or remove it: mailferry queue release, mailferry queue drop.',
+  },
+  {
+    id: 'quarantine-waits',
+    severity: 'warning',
+    source: {
+      kind: 'reading',
+      metric: 'quarantine',
+      field: 'oldest_seconds',
+      fire: { op: '>', value: 86400 },
+      clear: { op: '<', value: 86400 },
+    },
+    forSeconds: 600,
+    clearSeconds: 60,
+    title: '{tenant}/{agent}: fetched mail is in quarantine',
+    meaning: 'Mail that the local server or the content check did not let through has waited for more than a day.',
+    remedy:
+      'Look at it with mailferry quarantine list, then let each mail go or remove it: mailferry quarantine release, mailferry quarantine drop.',
   },
   {
     id: 'address-listed',

@@ -32,6 +32,11 @@ export const metrics = {
         "From the provider's topmost Received date to the local 250; an estimate, absent when unreadable",
       ),
       transfer_seconds: number('s', 'From RETR to the local 250'),
+      retrieve_seconds: number('s', 'From RETR until the whole mail was read'),
+      handover_seconds: number(
+        's',
+        'From the begin of the hand-over to its end: content check and local server; or quarantine',
+      ),
     },
   },
   mail_accepted: {
@@ -76,16 +81,20 @@ export const metrics = {
       trouble: text(
         'Kind of the failure: login, session (the provider), local (the local server), question (asks a person); empty when none',
       ),
+      error: text('Why not all is well, as one of a closed set of words (accountErrors); none when all is well'),
+      connect_seconds: number('s', 'The last round: name look-up and TCP'),
+      tls_seconds: number('s', 'Its TLS handshake; absent without TLS'),
       login_seconds: number(
         's',
-        'From the start of the last round to the answer of the login: connecting, TLS and login',
+        "The rest until the answer of the login: greeting, capabilities, login; with oauth also a new access token's way",
       ),
       list_seconds: number('s', 'Reading the listing; absent in a round that needed none'),
       first_byte_seconds: number(
         's',
         'From the first RETR to the first byte of the mail; absent in a round that fetched none',
       ),
-      mailbox_bytes: number('bytes', 'Size of the mailbox as the provider says'),
+      mailbox_mails: number('mails', 'Mails in the mailbox as the provider says at the start of the round'),
+      mailbox_bytes: number('bytes', 'Their size'),
       wake: number(
         'bool',
         '1 while new mail wakes the round (IMAP IDLE), 0 when the wake fails; absent when none is configured',
@@ -100,6 +109,15 @@ export const metrics = {
       count: number('mails', 'Mails in quarantine'),
       bytes: number('bytes', 'Their size'),
       oldest_seconds: number('s', 'For how long the oldest is there, 0 when empty'),
+    },
+  },
+  hold: {
+    kind: 'gauge',
+    help: 'Whether mail moves at all: an agent whose state was copied, restored or is used twice moves none before a person has decided',
+    tags: [],
+    fields: {
+      held: number('bool', '1 when no mail moves before `mailferry adopt`, 0 when it moves'),
+      reason: text('Why it is held, with the remedy; empty when it is not'),
     },
   },
   relay: {
@@ -142,6 +160,35 @@ export type FieldsOf<N extends MetricName> = Readonly<{
     ? number
     : string;
 }>;
+
+/**
+ * Kinds of an account's trouble, in the order of a round. Never renamed, only added to.
+ * connect: nobody there, or the name is unknown; tls: no TLS there; certificate: not valid, or none of the pins; not-pop3;
+ * no-login: nothing that is allowed fits; token: password or access token cannot be had; login: refused; busy: locked, or too early;
+ * server: any other refusal; protocol: answers out of step; timeout; lost: the line broke; local: the local server, or a
+ * scanner that must be asked; disk: our own; question: a person must decide; waiting: mails that are tried again.
+ */
+export const accountErrors = [
+  'none',
+  'connect',
+  'tls',
+  'certificate',
+  'not-pop3',
+  'no-login',
+  'token',
+  'login',
+  'busy',
+  'server',
+  'protocol',
+  'timeout',
+  'lost',
+  'local',
+  'disk',
+  'question',
+  'waiting',
+  'other',
+] as const;
+export type AccountError = (typeof accountErrors)[number];
 
 export const dnsblStates = ['clean', 'listed', 'refused', 'error', 'zone-unhealthy'] as const;
 export type DnsblState = (typeof dnsblStates)[number];

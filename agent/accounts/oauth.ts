@@ -5,7 +5,7 @@ import type { Clock } from '#shared/clock.ts';
 import { describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
 import { LoginError } from './login-error.ts';
-import { isOther, readOrRefuse } from './secret.ts';
+import { isOther, readOrRefuse, storedBy } from './secret.ts';
 import type { SecretSource } from './secret.ts';
 import { refreshTokens } from './token-endpoint.ts';
 import type { TokenClient, Tokens } from './token-endpoint.ts';
@@ -107,6 +107,7 @@ export function createTokenSource(options: TokenSourceOptions): SecretSource {
     },
     generation: () => generation,
     changed: () => isOther(options.read, stored),
+    stored: () => storedBy(options.read),
     refused() {
       cached = undefined;
     },

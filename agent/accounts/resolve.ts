@@ -19,11 +19,14 @@ export type AccountOptions = {
   readonly oauth?: OAuthOptions;
   readonly auth?: string;
   readonly intervalSeconds: number;
+  readonly busySeconds?: number;
 };
 export type Place = { readonly host: string; readonly port: number; readonly tls: 'none' | 'starttls' | 'implicit' };
 export type Resolved = Place & {
   /** Never below the minimum. */
   readonly intervalSeconds: number;
+  /** Pause after a round that brought mail; between minimum and interval. */
+  readonly busySeconds: number;
   /** What the provider allows between two logins; 0 when nothing is known about it. */
   readonly minIntervalSeconds: number;
 };
@@ -43,11 +46,15 @@ export function resolveAccount(account: AccountOptions): Resolved {
   const preset = findPreset(account.preset);
   const server = preset?.pop3.value;
   const minIntervalSeconds = preset?.minIntervalSeconds.value ?? 0;
+  const intervalSeconds = Math.max(account.intervalSeconds, minIntervalSeconds);
+  // Without a preset nobody knows what the provider allows: not more often than somebody has said.
+  const busySeconds = account.busySeconds ?? (preset === undefined ? intervalSeconds : intervalSeconds / 3);
   return {
     host: account.host ?? server?.host ?? '',
     port: account.port ?? server?.port ?? 995,
     tls: account.tls ?? server?.tls ?? 'implicit',
-    intervalSeconds: Math.max(account.intervalSeconds, minIntervalSeconds),
+    intervalSeconds,
+    busySeconds: Math.min(intervalSeconds, Math.max(busySeconds, minIntervalSeconds)),
     minIntervalSeconds,
   };
 }

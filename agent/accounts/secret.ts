@@ -14,6 +14,8 @@ export type SecretSource = {
   readonly generation: () => number;
   /** File or environment hold another secret by now than read() found last. Cheap: may be asked every few seconds. */
   readonly changed: () => boolean;
+  /** What file or environment hold now, to be compared with later; undefined when it cannot be read. */
+  readonly stored: () => string | undefined;
   /** The server refused what read() gave: a cached token must not be given again. */
   readonly refused: () => void;
 };
@@ -31,6 +33,7 @@ export function passwordSource(read: () => string): SecretSource {
     },
     generation: () => generation,
     changed: () => isOther(read, last),
+    stored: () => storedBy(read),
     refused: () => {},
   };
 }
@@ -46,10 +49,15 @@ export function readOrRefuse(read: () => string): string {
 
 /** What cannot be read is no change: an editor may be replacing the file. */
 export function isOther(read: () => string, last: string | undefined): boolean {
+  const found = storedBy(read);
+  return found !== undefined && found !== last;
+}
+
+export function storedBy(read: () => string): string | undefined {
   try {
-    return read() !== last;
+    return read();
   } catch (error) {
-    if (error instanceof UserError) return false;
+    if (error instanceof UserError) return undefined;
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 // Sockets to mail servers: TCP, TLS from the first byte, or TLS later (STLS, STARTTLS).
 // Promises: certificates are always verified; pins are asked for in addition, never instead.
 import { createHash } from 'node:crypto';
-import type { KeyObject } from 'node:crypto';
+import type { KeyObject, X509Certificate } from 'node:crypto';
 import { connect, isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -19,22 +19,29 @@ export type Endpoint = {
   /** `sha256/` and the base64 SHA-256 of a public key (SubjectPublicKeyInfo, RFC 7469 section 2.4): one of them must be the server's. */
   readonly pins?: readonly string[];
 };
-export type Deadline = { readonly timeoutMs: number; readonly signal?: AbortSignal };
+/** Told when TCP (with the name's look-up) and TLS begin and are done; a failure is not done. */
+export type Watch = (stage: 'tcp' | 'tls', state: 'begun' | 'done') => void;
+export type Deadline = { readonly timeoutMs: number; readonly signal?: AbortSignal; readonly watch?: Watch };
 
 /** `stage` says what failed: tcp (nobody there), tls (certificate or handshake). */
 export class ConnectError extends Error {
   override readonly name = 'ConnectError';
   readonly stage: 'tcp' | 'tls';
-  constructor(message: string, stage: 'tcp' | 'tls', cause: unknown) {
+  /** The handshake went well as far as the certificate or key, which is not the one expected. */
+  readonly isCertificate: boolean;
+  constructor(message: string, stage: 'tcp' | 'tls', cause: unknown, isCertificate = false) {
     super(message, { cause });
     this.stage = stage;
+    this.isCertificate = isCertificate;
   }
 }
 
 /** Connects, with TLS when the endpoint says implicit. Throws ConnectError; the socket is destroyed then. */
 export async function openSocket(endpoint: Endpoint, deadline: Deadline): Promise<Socket> {
+  deadline.watch?.('tcp', 'begun');
   const socket = connect({ host: endpoint.host, port: endpoint.port, noDelay: true, keepAlive: true });
   await settle(socket, 'connect', endpoint, 'tcp', deadline);
+  deadline.watch?.('tcp', 'done');
   return endpoint.tls === 'implicit' ? upgradeSocket(socket, endpoint, deadline) : socket;
 }
 
@@ -47,9 +54,11 @@ export async function upgradeSocket(socket: Socket, endpoint: Endpoint, deadline
   const options: ConnectionOptions = { socket, minVersion: 'TLSv1.2', host: name };
   if (isIP(name) === 0) options.servername = name;
   if (endpoint.ca !== undefined) options.ca = endpoint.ca;
+  deadline.watch?.('tls', 'begun');
   const secure = connectTls(options);
   await settle(secure, 'secureConnect', endpoint, 'tls', deadline);
   checkPins(secure, endpoint);
+  deadline.watch?.('tls', 'done');
   return secure;
 }
 
@@ -61,14 +70,20 @@ export function pinOf(publicKey: KeyObject): string {
 
 /** Nothing was sent yet but the handshake, in which the server has proved that the key is its own. */
 function checkPins(secure: TLSSocket, endpoint: Endpoint): void {
-  if (endpoint.pins === undefined || endpoint.pins.length === 0) return;
-  const certificate = secure.getPeerX509Certificate();
-  const found = certificate === undefined ? undefined : pinOf(certificate.publicKey);
-  if (found !== undefined && endpoint.pins.includes(found)) return;
+  const problem = findPinProblem(secure.getPeerX509Certificate(), endpoint);
+  if (problem === undefined) return;
   secure.destroy();
+  throw new ConnectError(problem, 'tls', undefined, true);
+}
+
+/** Why the server's key is none of the pins; undefined when it is, or when there are none. */
+export function findPinProblem(certificate: X509Certificate | undefined, endpoint: Endpoint): string | undefined {
+  if (endpoint.pins === undefined || endpoint.pins.length === 0) return undefined;
+  const found = certificate === undefined ? undefined : pinOf(certificate.publicKey);
+  if (found !== undefined && endpoint.pins.includes(found)) return undefined;
   const message =
     'Cannot start TLS with ' + endpoint.host + ':' + endpoint.port + ': its public key is ' + (found ?? 'not known');
-  throw new ConnectError(message + ', expected one of pins (' + endpoint.pins.join(', ') + ')', 'tls', undefined);
+  return message + ', expected one of pins (' + endpoint.pins.join(', ') + ')';
 }
 
 function settle(
@@ -96,6 +111,7 @@ function settle(
           expected,
         stage,
         cause,
+        stage === 'tls' && badCertificate.test(state),
       ),
     );
   };
@@ -113,6 +129,9 @@ function settle(
     // The error listener stays until the owner adds its own: an unheard 'error' would end the process.
   });
 }
+
+/** What Node and OpenSSL say of a certificate that they do not believe. */
+const badCertificate = /CERT|SELF_SIGNED|UNABLE_TO|CRL|INVALID_(?:CA|PURPOSE)|HOSTNAME_MISMATCH/;
 
 /** What OpenSSL says when the other side does not speak TLS. */
 const noTls = /^(?:EPROTO|ERR_SSL_(?:WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|UNKNOWN_PROTOCOL))$/;

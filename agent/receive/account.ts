@@ -3,9 +3,13 @@ import { createBackoff } from '#shared/backoff.ts';
 import type { Backoff } from '#shared/backoff.ts';
 import { describe } from '#shared/failure.ts';
 import type { Meter } from '#shared/meter.ts';
+import type { AccountError } from '#shared/metrics.ts';
 import { createLoginBreaker } from '../accounts/breaker.ts';
-import type { TroubleKind } from './problem.ts';
+import type { LoginMemory } from '../accounts/login-memory.ts';
 import { maxRefusedInRow } from './fetching.ts';
+import { createPace } from './pace.ts';
+import { errorKindOf, isDiskText } from './problem.ts';
+import type { TroubleKind } from './problem.ts';
 import { runRound } from './round.ts';
 import type { Memory, RoundDeps, RoundResult } from './round.ts';
 
@@ -44,6 +48,20 @@ export type Account = {
   readonly status: () => AccountStatus;
 };
 
+/** A round that did not come to anything. */
+const nothing: RoundResult = {
+  trouble: undefined,
+  waiting: '',
+  hint: '',
+  question: '',
+  counts: undefined,
+  times: {},
+  mailbox: undefined,
+  brought: 0,
+  more: false,
+  loginDelaySeconds: 0,
+};
+
 /** Longest pause in trouble; that of a refused login is the breaker's. */
 const maxPauseMs: Readonly<Record<Exclude<TroubleKind, 'login'>, number>> = { session: 300_000, local: 60_000 };
 /** After the stop, mails that are on their way to the local server may finish for so long. */
@@ -57,6 +75,8 @@ export type AccountDeps = RoundDeps & {
   readonly origin: string;
   /** The provider allows no two logins in a shorter time. */
   readonly minIntervalMs: number;
+  /** What is known of logins of former lives. */
+  readonly logins?: LoginMemory;
   /** Undefined when no wake is configured. */
   readonly wakeState?: () => { readonly up: boolean; readonly problem: string };
 };
@@ -64,7 +84,10 @@ export type AccountDeps = RoundDeps & {
 export function createAccount(deps: AccountDeps): Account {
   const { account, clock, log, meter, random, origin } = deps;
   const intervalMs = account.intervalSeconds * 1_000;
-  const breaker = createLoginBreaker({ source: deps.secret, minIntervalMs: deps.minIntervalMs, clock, random });
+  const { minIntervalMs, logins } = deps;
+  const breaker = createLoginBreaker({ source: deps.secret, memory: logins, minIntervalMs, clock, random });
+  const busyMs = (account.busySeconds ?? account.intervalSeconds) * 1_000;
+  const pace = createPace({ intervalMs, busyMs, minIntervalMs, random });
   const memory: Memory = {
     retries: new Map(),
     owed: new Map(),
@@ -104,9 +127,8 @@ export function createAccount(deps: AccountDeps): Account {
     try {
       return await runRound(deps, { memory, impatient, signal, handOverSignal: handOverEnd.signal });
     } catch (error) {
-      const trouble = { kind: 'session', problem: account.id + ': ' + describe(error) } as const;
-      const nothing = { waiting: '', hint: '', question: '', counts: undefined, mailboxBytes: undefined, times: {} };
-      return { ...nothing, trouble, more: false, loginDelaySeconds: 0 };
+      const problem = account.id + ': ' + describe(error);
+      return { ...nothing, trouble: { kind: 'session', problem, error: errorKindOf(error) } };
     } finally {
       clearTimeout(grace);
       signal.removeEventListener('abort', onAbort);
@@ -126,9 +148,10 @@ export function createAccount(deps: AccountDeps): Account {
     if (hint !== status.hint && hint !== '') log.info({ account: account.id }, origin + ': ' + hint);
     const { backlog, kept, oversized, passedOver } = result.counts ?? status;
     const counts = { backlog, kept, oversized, passedOver };
-    status = { ...status, ...counts, hint, up: problem === '', problem, lastRoundAt: clock.now(), paused };
+    status = { ...status, ...counts, hint, up: problem === '', problem, paused };
     const kind = result.question === '' && !refused ? (result.trouble?.kind ?? '') : 'question';
-    const own = { up: status.up ? 1 : 0, backlog, kept, problem, trouble: problem === '' ? '' : kind };
+    const error = refused ? 'local' : errorOf(result);
+    const own = { up: status.up ? 1 : 0, backlog, kept, problem, trouble: problem === '' ? '' : kind, error };
     const wakes = deps.wakeState === undefined ? {} : { wake: deps.wakeState().up ? 1 : 0 };
     meter.say('account', { account: account.id }, { ...own, ...wakes, ...measured(result), round_seconds: seconds });
   }
@@ -140,8 +163,8 @@ export function createAccount(deps: AccountDeps): Account {
     if (trouble === undefined) {
       backoff = undefined;
       if (result.more) return loginDelayMs;
-      // Up to a tenth later, so that many accounts do not keep step.
-      return Math.max(loginDelayMs, intervalMs * (1 + 0.1 * random()));
+      const isWatched = deps.wakeState?.().up === true;
+      return Math.max(loginDelayMs, pace.next({ brought: result.brought, isWatched }));
     }
     if (trouble.kind === 'login') return Math.max(loginDelayMs, intervalMs, breaker.pauseMs());
     if (backoff?.kind !== trouble.kind)
@@ -149,7 +172,20 @@ export function createAccount(deps: AccountDeps): Account {
     return Math.max(loginDelayMs, intervalMs, backoff.waits.next());
   }
 
+  /** What a former life was refused is not tried sooner because of a restart. */
+  async function resume(signal: AbortSignal): Promise<void> {
+    const pauseMs = breaker.begin();
+    if (pauseMs === 0) return;
+    const problem =
+      account.id + ': the login was refused before the restart; it is tried again later, or when the secret is changed';
+    note({ ...nothing, trouble: { kind: 'login', problem, error: 'login' } }, NaN);
+    status = { ...status, nextRoundAt: clock.now() + pauseMs };
+    wake = new AbortController();
+    if (requests.length === 0) await breaker.sleep(pauseMs, AbortSignal.any([signal, wake.signal]));
+  }
+
   async function loop(signal: AbortSignal): Promise<void> {
+    await resume(signal);
     while (!signal.aborted) {
       const asked = requests.splice(0);
       woken = false;
@@ -163,7 +199,10 @@ export function createAccount(deps: AccountDeps): Account {
       const startedAt = clock.monotonic();
       breaker.trying();
       const result = breaker.judge(await round(signal, asked.length > 0));
-      if (!signal.aborted) note(result, (clock.monotonic() - startedAt) / 1_000);
+      if (!signal.aborted) {
+        status = { ...status, lastRoundAt: clock.now() };
+        note(result, (clock.monotonic() - startedAt) / 1_000);
+      }
       for (const done of asked) done();
       let pauseMs = Math.max(pauseAfter(result), breaker.restMs());
       status = { ...status, nextRoundAt: status.paused ? 0 : clock.now() + pauseMs };
@@ -194,6 +233,7 @@ export function createAccount(deps: AccountDeps): Account {
         await loop(signal);
       } finally {
         ended = true;
+        breaker.end();
         for (const done of requests.splice(0)) done();
       }
     },
@@ -211,6 +251,13 @@ export function createAccount(deps: AccountDeps): Account {
   };
 }
 
+function errorOf({ question, trouble, waiting }: RoundResult): AccountError {
+  if (question !== '') return 'question';
+  if (trouble !== undefined) return trouble.error ?? 'local';
+  if (waiting === '') return 'none';
+  return isDiskText(waiting) ? 'disk' : 'waiting';
+}
+
 function isCalm(result: RoundResult): boolean {
   return result.trouble === undefined && result.question === '';
 }
@@ -221,13 +268,16 @@ function wakeText(state: { readonly up: boolean; readonly problem: string } | un
 }
 
 /** What a round did not come to is left out. */
-function measured({ times, mailboxBytes }: RoundResult) {
+function measured({ times, mailbox }: RoundResult) {
   const seconds = (ms: number | undefined): number => (ms === undefined ? NaN : ms / 1_000);
   return {
+    connect_seconds: seconds(times.connectMs),
+    tls_seconds: seconds(times.tlsMs),
     login_seconds: seconds(times.loginMs),
     list_seconds: seconds(times.listMs),
     first_byte_seconds: seconds(times.firstByteMs),
-    mailbox_bytes: mailboxBytes ?? NaN,
+    mailbox_mails: mailbox?.count ?? NaN,
+    mailbox_bytes: mailbox?.sizeBytes ?? NaN,
   };
 }
 

@@ -19,7 +19,14 @@ export const fetchOptions = {
       { default: { days: 14 }, description: 'none, forever or {days: N}' },
     ),
   ),
-  intervalSeconds: explain('Pause between two rounds.', secondsSchema(15, { maximum: 86_400 })),
+  intervalSeconds: explain(
+    'Pause between two rounds when no mail comes, and up to a tenth more. Never under the minimum of the preset.',
+    secondsSchema(15, { maximum: 86_400 }),
+  ),
+  busySeconds: explain(
+    'Pause after a round that brought mail; each round that brings none makes it half as long again, up to intervalSeconds. Not used while idle waits for new mail. By default a third of intervalSeconds with a preset, whose minimum it never goes below; without one the same as intervalSeconds, since nothing is known about what the provider allows.',
+    Type.Optional(Type.Integer({ minimum: 1, maximum: 86_400, description: 'whole seconds, 1 to 86400' })),
+  ),
   firstRun: explain(
     'What to do with the mails that are there when this mailbox is fetched for the first time. Not guessed: without it the account asks, unless the mailbox is empty.',
     Type.Optional(

@@ -1,5 +1,6 @@
 // What stops an account, in one line that a person can act on: account, place, what was found, what was expected, the remedy.
-import { describe } from '#shared/failure.ts';
+import { codeOf, describe } from '#shared/failure.ts';
+import type { AccountError } from '#shared/metrics.ts';
 import { LoginError } from '../accounts/login-error.ts';
 import { ConnectError } from '../net/socket.ts';
 import type { Endpoint } from '../net/socket.ts';
@@ -7,9 +8,61 @@ import { Pop3Error } from './pop3-error.ts';
 
 /** How to go on: `login` must not be tried often (providers lock addresses out), the others may. */
 export type TroubleKind = 'login' | 'session' | 'local';
-export type Trouble = { readonly kind: TroubleKind; readonly problem: string };
+export type Trouble = {
+  readonly kind: TroubleKind;
+  readonly problem: string;
+  /** What it is in the measurements; by default the local server. */
+  readonly error?: AccountError;
+};
 
 export function troubleOf(error: unknown, account: string, endpoint: Endpoint): Trouble {
+  return { ...sayTrouble(error, account, endpoint), error: errorKindOf(error) };
+}
+
+export function errorKindOf(error: unknown): AccountError {
+  if (error instanceof LoginError) return error.refused ? 'login' : 'token';
+  if (error instanceof ConnectError) {
+    if (error.stage === 'tcp') return 'connect';
+    return error.isCertificate ? 'certificate' : 'tls';
+  }
+  if (error instanceof Pop3Error) return pop3ErrorKind(error);
+  return isDiskTrouble(error) ? 'disk' : 'other';
+}
+
+function pop3ErrorKind(error: Pop3Error): AccountError {
+  switch (error.trouble) {
+    case 'not-pop3':
+    case 'no-login':
+    case 'timeout':
+    case 'lost':
+      return error.trouble;
+    case 'no-stls':
+      return 'tls';
+    case 'out-of-step':
+      return 'protocol';
+    case 'stopped':
+      return 'other';
+    case 'refused':
+      if (isLoginFailure(error)) return 'login';
+      return isLoginStep(error) || error.code === 'IN-USE' || error.code === 'LOGIN-DELAY' ? 'busy' : 'server';
+  }
+}
+
+/** Our own disk: full, broken or read-only. */
+function isDiskTrouble(error: unknown): boolean {
+  if (/^(?:ENOSPC|EDQUOT|EROFS|EIO)$/.test(codeOf(error) ?? '')) return true;
+  if (!(error instanceof Error)) return false;
+  // SQLite's result codes: READONLY, IOERR, FULL.
+  if ('errcode' in error && [8, 10, 13].includes(Number(error.errcode) % 256)) return true;
+  return isDiskTrouble(error.cause);
+}
+
+/** As isDiskTrouble(), of what is left when an error was told in words. */
+export function isDiskText(text: string): boolean {
+  return /ENOSPC|EDQUOT|EROFS|\bEIO\b|disk is full|disk I\/O error|readonly database/.test(text);
+}
+
+function sayTrouble(error: unknown, account: string, endpoint: Endpoint): Trouble {
   const prefix = account + ' at ' + endpoint.host + ':' + endpoint.port + ': ';
   if (error instanceof LoginError)
     return error.refused
@@ -35,10 +88,14 @@ export function troubleOf(error: unknown, account: string, endpoint: Endpoint): 
 
 /** A refusal of a step of the login, unless the server says (or hints) that it will pass. */
 function isLoginFailure(error: Pop3Error): boolean {
-  if (error.trouble !== 'refused' || !/^(?:USER|PASS|APOP|AUTH [A-Z0-9-]+)$/.test(error.step)) return false;
+  if (error.trouble !== 'refused' || !isLoginStep(error)) return false;
   if (error.code !== undefined) return error.code === 'AUTH' || error.code === 'SYS/PERM';
   // Servers without response codes say it in words.
   return !/\b(lock(ed)?|busy|in use|wait|try again|temporar)/i.test(error.message);
+}
+
+function isLoginStep(error: Pop3Error): boolean {
+  return /^(?:USER|PASS|APOP|AUTH [A-Z0-9-]+)$/.test(error.step);
 }
 
 function remedyFor(error: Pop3Error): string {

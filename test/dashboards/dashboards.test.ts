@@ -78,7 +78,7 @@ test('the dashboard is classic, of the schema of Grafana 12.2, and cannot be edi
 });
 
 /** Of the ids that Grafana knows; an unknown one shows a bare number. */
-const units = ['short', 's', 'dateTimeFromNow'];
+const units = ['short', 's', 'decbytes', 'dateTimeFromNow'];
 
 test('every panel has an id of its own, a title, a description, a unit and a word for "no data"', () => {
   assert.deepEqual(
@@ -104,19 +104,24 @@ test('no panel lies over another or beyond the edge', () => {
   for (const { title, gridPos } of dashboard.panels) assert.ok(gridPos.x + gridPos.w <= 24, title);
 });
 
-test('the limit of the queue is the one at which the alert fires, and is drawn where the description says so', () => {
-  const source = alertRules.find(({ id }) => id === 'queue-old')?.source;
-  const limit = source?.kind === 'reading' ? source.fire.value : assert.fail();
-  const limited = dashboard.panels.filter(({ targets }) =>
-    targets.some(({ query }) => query.includes('oldest_seconds')),
-  );
-  assert.equal(limited.length, 2);
-  for (const { title, fieldConfig } of limited)
-    assert.deepEqual(
-      fieldConfig.defaults.thresholds?.steps.map(({ value }) => value),
-      [null, limit],
-      title,
+test('the limit of an age is the one at which the alert fires, and is drawn where the description says so', () => {
+  for (const [metric, rule, panels] of [
+    ['queue', 'queue-old', 2],
+    ['quarantine', 'quarantine-waits', 1],
+  ] as const) {
+    const source = alertRules.find(({ id }) => id === rule)?.source;
+    const limit = source?.kind === 'reading' ? source.fire.value : assert.fail();
+    const limited = dashboard.panels.filter(({ targets }) =>
+      targets.some(({ query }) => query.includes('oldest_seconds') && query.includes('FROM "' + metric + '"')),
     );
+    assert.equal(limited.length, panels);
+    for (const { title, fieldConfig } of limited)
+      assert.deepEqual(
+        fieldConfig.defaults.thresholds?.steps.map(({ value }) => value),
+        [null, limit],
+        title,
+      );
+  }
   for (const { title, fieldConfig } of dashboard.panels.filter(({ description }) =>
     description.includes('the line is'),
   ))

@@ -17,6 +17,8 @@ type Site = {
   readonly log: readonly string[];
   readonly setPassword: (text: string) => void;
   readonly seconds: () => number;
+  /** Ends the agent orderly, and begins its next life on the same state. */
+  readonly restart: () => Promise<void>;
 };
 
 async function startSite(
@@ -78,16 +80,23 @@ async function startSite(
       '    password: {file: password}\n    recipients: [info@example.org]\n' +
       (options.account ?? ''),
   );
-  const agent = createAgent({
-    loaded: loadAgentConfig(configFile),
-    log: pino({ level: 'info' }, { write: (line: string) => void log.push(line) }),
-    version: '0.0.0',
-    clock,
-    random: () => 0,
-  });
-  t.after(agent.stop);
+  const create = () =>
+    createAgent({
+      loaded: loadAgentConfig(configFile),
+      log: pino({ level: 'info' }, { write: (line: string) => void log.push(line) }),
+      version: '0.0.0',
+      clock,
+      random: () => 0,
+    });
+  let agent = create();
+  t.after(() => agent.stop());
   await agent.start();
-  return { logins, log, setPassword, seconds: () => monotonic() / 1_000 };
+  async function restart(): Promise<void> {
+    await agent.stop();
+    agent = create();
+    await agent.start();
+  }
+  return { logins, log, setPassword, seconds: () => monotonic() / 1_000, restart };
 }
 
 test('a wrong password is tried three times within minutes, then hourly; a new one in the file is taken within seconds', async (t) => {
@@ -118,4 +127,31 @@ test("the preset's minimum interval wins, and the log tells it once", async (t) 
   );
   assert.equal(told.length, 1);
   assert.match(told[0] ?? '', /"intervalSeconds":900/);
+});
+
+test('after a restart the minimum still counts from the last login, and a refused password still waits for its hour', async (t) => {
+  const limited = await startSite(t, { password: 'right', account: '    preset: web-de\n' });
+  await waitFor('the first login', () => limited.logins.length >= 1);
+  await limited.restart();
+  await waitFor('the next login', () => limited.logins.length >= 2);
+  const pauses = limited.logins.slice(1).map((at, index) => at - (limited.logins[index] ?? 0));
+  assert.ok(
+    pauses.every((pause) => pause >= 899),
+    String(limited.logins),
+  );
+
+  const { logins, log, setPassword, seconds, restart } = await startSite(t, { password: 'wrong' });
+  await waitFor('the third login', () => logins.length >= 3);
+  await waitFor('its line', () => log.some((line) => line.includes('refused 3 times in a row')));
+  await restart();
+  await waitFor('the fourth login', () => logins.length >= 4);
+  const [, , third = 0, fourth = 0] = logins;
+  assert.ok(fourth - third >= 3_590, String(logins));
+  assert.ok(log.some((line) => line.includes('the login was refused before the restart')));
+  await restart();
+  const before = logins.length;
+  setPassword('right');
+  const changedAt = seconds();
+  await waitFor('a login that is accepted', () => log.some((line) => line.includes('account is well')));
+  assert.ok((logins[before] ?? 0) - changedAt < 10, logins[before] + ' after ' + changedAt);
 });

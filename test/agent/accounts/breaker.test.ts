@@ -24,7 +24,12 @@ function bench(minIntervalMs = 0) {
   let generation = 1;
   let changed = false;
   let refused = 0;
-  const source = { generation: () => generation, changed: () => changed, refused: () => void (refused += 1) };
+  const source = {
+    generation: () => generation,
+    changed: () => changed,
+    stored: () => 'secret',
+    refused: () => void (refused += 1),
+  };
   const breaker = createLoginBreaker({ source, minIntervalMs, clock: time.clock, random: () => 0 });
   return {
     ...time,

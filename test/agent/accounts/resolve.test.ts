@@ -14,8 +14,23 @@ test('without a preset: implicit TLS on 995, and the interval as it stands', () 
     port: 995,
     tls: 'implicit',
     intervalSeconds: 15,
+    busySeconds: 15,
     minIntervalSeconds: 0,
   });
+});
+
+test('after mail a third of the interval with a preset, never under its minimum; without one only as somebody says', () => {
+  const table: readonly (readonly [Partial<AccountOptions>, number])[] = [
+    [{ intervalSeconds: 300 }, 300],
+    [{ intervalSeconds: 300, busySeconds: 20 }, 20],
+    [{ intervalSeconds: 300, busySeconds: 900 }, 300],
+    [{ intervalSeconds: 300, preset: 'ionos' }, 100],
+    [{ intervalSeconds: 90, preset: 'ionos' }, 60],
+    [{ intervalSeconds: 300, busySeconds: 1, preset: 'ionos' }, 60],
+    [{ intervalSeconds: 15, preset: 'ionos' }, 60],
+  ];
+  for (const [change, expected] of table)
+    assert.equal(resolveAccount({ ...base, ...change }).busySeconds, expected, JSON.stringify(change));
 });
 
 test('a preset fills in what is not said; own values win', () => {

@@ -402,17 +402,25 @@ test('a round tells its parts, the size of the mailbox and the kind of a trouble
   const { pop3, bench } = await setUp(t, { pop3: { mails: letters(2) }, account: { keep: 'forever', listEvery: 100 } });
   const last = () => bench.gauges.findLast(({ name }) => name === 'account')?.fields ?? {};
   await bench.fetch();
-  const { login_seconds: login, list_seconds: list, first_byte_seconds: first, mailbox_bytes: bytes, trouble } = last();
-  for (const seconds of [login, list, first]) assert.ok(typeof seconds === 'number' && seconds >= 0 && seconds < 60);
-  assert.equal(
-    bytes,
-    pop3.mails.reduce((sum, mail) => sum + mail.bytes.length, 0),
-  );
-  assert.equal(trouble, '');
+  const { round_seconds: total, mailbox_mails: mails, mailbox_bytes: bytes, trouble, error } = last();
+  const names = ['connect_seconds', 'login_seconds', 'list_seconds', 'first_byte_seconds'];
+  const parts = names.map((name) => Number(last()[name]));
+  for (const seconds of parts) assert.ok(seconds >= 0 && seconds < 60, String(parts));
+  const all = parts.reduce((sum, seconds) => sum + seconds, 0);
+  assert.ok(all <= Number(total), all + ' of ' + total);
+  assert.equal(last()['tls_seconds'], undefined, 'there is none');
+  const sizes = pop3.mails.reduce((sum, mail) => sum + mail.bytes.length, 0);
+  assert.deepEqual([mails, bytes, trouble, error], [2, sizes, '', 'none']);
+  for (const { fields } of bench.mailIn()) {
+    const { retrieve_seconds: read, handover_seconds: given, transfer_seconds: both } = fields;
+    assert.ok(Number(read) >= 0 && Number(given) >= 0, JSON.stringify(fields));
+    assert.ok(Number(read) + Number(given) <= Number(both) + 1e-6, JSON.stringify(fields));
+  }
   await bench.fetch();
   assert.equal(last()['first_byte_seconds'], undefined, 'nothing was fetched');
   await pop3.close();
   await bench.fetch();
-  assert.equal(last()['trouble'], 'session');
+  assert.deepEqual([last()['trouble'], last()['error']], ['session', 'connect']);
+  assert.equal(last()['connect_seconds'], undefined, 'nobody was there');
   assert.equal(last()['wake'], undefined, 'no wake is configured');
 });

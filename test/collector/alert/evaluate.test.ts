@@ -256,7 +256,7 @@ test('held mail is told after ten minutes, and resolved when a person has dealt 
 test('the defaults name five rules, each with words for a person', () => {
   assert.deepEqual(
     alertRules.map(({ id }) => id),
-    ['agent-silent', 'account-failing', 'queue-old', 'queue-held', 'address-listed'],
+    ['agent-silent', 'agent-held', 'account-failing', 'queue-old', 'queue-held', 'quarantine-waits', 'address-listed'],
   );
   for (const { title, meaning, remedy } of alertRules)
     for (const words of [title, meaning, remedy]) assert.ok(words.length > 20);
