@@ -65,12 +65,20 @@ export function createLocal(options: LocalOptions): Local {
   const pool = createPool<Conversation>({ size: config.sessions, idleMs: options.idleMs ?? 30_000 });
   const stopping = new AbortController();
   let problem: string | undefined;
+  let either: { readonly of: AbortSignal; readonly signal: AbortSignal } | undefined;
 
   function setProblem(text: string | undefined): void {
     if (text === problem) return;
     problem = text;
     if (text === undefined) log.info('local server answers again');
     else log.warn({ problem: text }, 'local server is out of reach');
+  }
+
+  /** One for all mails that end together: making one costs more than handing a small mail over. */
+  function eitherOf(signal: AbortSignal): AbortSignal {
+    const known = either?.of === signal ? either.signal : AbortSignal.any([signal, stopping.signal]);
+    either = { of: signal, signal: known };
+    return known;
   }
 
   const open = (signal: AbortSignal): Promise<Conversation> => {
@@ -106,7 +114,7 @@ export function createLocal(options: LocalOptions): Local {
       const expected = 'an address in a domain of local.domains (' + config.domains.join(', ') + ')';
       throw new Error('Cannot hand a mail to ' + JSON.stringify(stranger) + ': not local, expected ' + expected);
     }
-    const signal = AbortSignal.any([mail.signal, stopping.signal]);
+    const signal = eitherOf(mail.signal);
     try {
       const { recipients, bareLineEnds, session } = await send(mail, signal);
       const closing = recipients.find((answer) => scopeOf(answer) === 'relay');

@@ -48,7 +48,7 @@ async function carry(
   // Expected from the first block on: a server that refuses a mail half-way answers before its end.
   let answers = data ? options.finalAnswers : 1;
   progress.phase = 'body';
-  for await (const block of readBlocks(channel, mail, encoder)) {
+  for await (const block of smallBlock(mail, encoder) ?? readBlocks(channel, mail, encoder)) {
     const wait = block.last ? mail.beforeDot?.() : undefined;
     if (wait !== undefined) await channel.until(wait);
     const refusal = data ? await earlyAnswer(session) : undefined;
@@ -84,11 +84,20 @@ async function writeBlock(session: Session, bytes: Uint8Array, answers: number):
   }
 }
 
-async function* readBlocks(
-  channel: Channel,
-  mail: Mail,
-  encoder: DataEncoder,
-): AsyncGenerator<{ readonly bytes: Uint8Array; readonly last: boolean }> {
+type Block = { readonly bytes: Uint8Array; readonly last: boolean };
+
+/** Of a small mail in memory, without the turns that a stream takes. */
+function smallBlock(mail: Mail, encoder: DataEncoder): readonly Block[] | undefined {
+  if (mail.body.sizeBytes > blockBytes) return undefined;
+  const source = mail.body.open();
+  if (!Array.isArray(source)) return undefined;
+  const chunks = source.map(checkBytes);
+  checkSize(mail, lengthOf(chunks));
+  const pieces = [mail.head, ...chunks].flatMap((chunk) => encoder.push(chunk));
+  return [{ bytes: Buffer.concat([...pieces, encoder.end()]), last: true }];
+}
+
+async function* readBlocks(channel: Channel, mail: Mail, encoder: DataEncoder): AsyncGenerator<Block> {
   let pieces = encoder.push(mail.head);
   let size = lengthOf(pieces);
   let total = 0;
@@ -105,10 +114,7 @@ async function* readBlocks(
       size = 0;
     }
   }
-  if (total !== mail.body.sizeBytes) {
-    const state = 'its body ended after ' + total + ' bytes';
-    throw new Error('Cannot send a mail: ' + state + ', expected ' + mail.body.sizeBytes + ' bytes');
-  }
+  checkSize(mail, total);
   pieces.push(encoder.end());
   yield { bytes: Buffer.concat(pieces), last: true };
 }
@@ -132,6 +138,12 @@ async function* readSource(channel: Channel, mail: Mail): AsyncGenerator<Uint8Ar
     if (source instanceof Readable) source.destroy();
     else void Promise.resolve(iterator.return?.()).catch(() => {});
   }
+}
+
+function checkSize({ body }: Mail, total: number): void {
+  if (total === body.sizeBytes) return;
+  const state = 'its body ended after ' + total + ' bytes';
+  throw new Error('Cannot send a mail: ' + state + ', expected ' + body.sizeBytes + ' bytes');
 }
 
 function checkBytes(chunk: unknown): Uint8Array {
