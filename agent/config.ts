@@ -7,6 +7,7 @@ import type { Loaded } from '#shared/config.ts';
 import { isLoopback } from '#shared/net.ts';
 import { loginOptions } from './accounts/options.ts';
 import { findAccountProblem } from './accounts/resolve.ts';
+import { isLocalAddress } from './local/local-address.ts';
 import { endpointOptions } from './net/endpoint-options.ts';
 import { checkSchema, deliveryOptions, findCheckProblem, findDeliveryProblem } from './receive/delivery-options.ts';
 import { fetchOptions } from './receive/fetch-options.ts';
@@ -170,6 +171,12 @@ export const agentSchema = Type.Object(
       'Content check of fetched mails before they are handed over. Nothing is ever deleted by it.',
       Type.Optional(checkSchema),
     ),
+    operator: explain(
+      'Mailbox of whoever looks after this agent, in a domain of `local.domains`: told of failed mail whose sender is not local, and of loops.',
+      Type.Optional(
+        Type.String({ pattern: '^[^@\\s<>]+@[^@\\s<>]+$', description: 'an address such as postmaster@example.org' }),
+      ),
+    ),
     relays: explain(
       "The provider's relays, for all mail or for that of some senders. Needed when there is submission.",
       Type.Array(relaySchema, { default: [] }),
@@ -196,6 +203,7 @@ export function loadAgentConfig(file: string): Loaded<AgentConfig> {
   const loaded = loadConfig({ file, schema: agentSchema });
   checkPins(loaded);
   checkLocal(loaded);
+  checkOperator(loaded);
   const check = findCheckProblem(loaded.value.check ?? {});
   if (check !== undefined) throw loaded.refuse(['check', ...check.path], check.found, check.expected);
   checkSubmission(loaded);
@@ -229,6 +237,14 @@ function checkLocal(loaded: Loaded<AgentConfig>): void {
     if (delivery !== undefined)
       throw loaded.refuse(['accounts', index, ...delivery.path], delivery.found, delivery.expected);
   }
+}
+
+/** Notes go through the local server alone: never through the relay that may be their subject. */
+function checkOperator(loaded: Loaded<AgentConfig>): void {
+  const { local, operator } = loaded.value;
+  if (operator === undefined || (local !== undefined && isLocalAddress(local, operator))) return;
+  const domains = local === undefined ? 'a local mail server, under `local`' : local.domains.join(', ');
+  throw loaded.refuse(['operator'], JSON.stringify(operator), 'an address in a domain of local.domains: ' + domains);
 }
 
 function checkSubmission(loaded: Loaded<AgentConfig>): void {

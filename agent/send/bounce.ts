@@ -1,19 +1,22 @@
-// Tells senders what became of their mail, through the local mail server: never through the relay that failed, never to
-// an address that is not local, never about a mail without a sender. Pending notices are in the index and survive a restart.
+// Tells senders what became of their mail, through the local mail server: never through the relay that failed, never to an
+// address that is not local, never about a mail without a sender. Where the sender is not local, or could not be told, the
+// operator is. Notices have the null sender and our trace, so none is answered, and none that comes back is taken.
 import type { Clock } from '#shared/clock.ts';
 import type { Log } from '#shared/log.ts';
 import { maskAddress } from '#shared/log.ts';
 import { codeOf, describe } from '#shared/failure.ts';
-import { transaction } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
 import type { Local } from '../local/local.ts';
+import { maskReply } from '../smtp/reply.ts';
 import type { Bell } from './bell.ts';
+import { composeSum, composeWarning } from './bounce-texts.ts';
+import { composeNotice } from './notice.ts';
+import { createNoticeTable } from './notice-table.ts';
+import type { Notice } from './notice-table.ts';
 import { persist } from './persist.ts';
-import { composeNotice, decodeReports } from './notice.ts';
-import type { NoticeKind, Report } from './notice.ts';
 import type { Queue, QueuedMail } from './queue.ts';
 import type { QueueClock } from './queue-clock.ts';
-import { retryWaitMs } from './schedule.ts';
+import { decodeReports } from './report.ts';
 import type { RetryPace } from './schedule.ts';
 import type { Spool } from './spool.ts';
 
@@ -23,6 +26,9 @@ export type BounceOptions = {
   readonly queueClock: QueueClock;
   readonly spool: Pick<Spool, 'head'>;
   readonly local: Local;
+  readonly isLocal: (address: string) => boolean;
+  /** A local mailbox that is told in place of senders that cannot be. */
+  readonly operator?: string | undefined;
   /** Rung when a notice waits. */
   readonly bell: Bell;
   /** Nothing is left to do about the mail: its file may go. */
@@ -32,76 +38,148 @@ export type BounceOptions = {
   readonly random: () => number;
   readonly log: Log;
   readonly hostname: string;
+  readonly traceId: string;
   readonly relayHost: string;
+  /** A mail is tried for so long. */
+  readonly expireMs: number;
+  /** Notices to one address in an hour, before the rest is told in one; standard 20. */
+  readonly perHour?: number;
 };
+/** What goes to whom, and what it settles. */
+type Letter = { readonly bytes: Buffer; readonly notices: readonly Notice[]; readonly whom: string };
 
-type Notice = {
-  readonly id: number;
-  readonly mail: string;
-  readonly kind: NoticeKind;
-  readonly reports: readonly Report[];
-  readonly createdAt: number;
-  readonly tries: number;
-};
-
-const maxOriginalBytes = 65_536;
-
-/** Nothing of a mail whose file is lost: its sender is to know all the same. */
-async function readHead(spool: Pick<Spool, 'head'>, mail: QueuedMail): Promise<Buffer> {
-  try {
-    return await spool.head(mail, maxOriginalBytes);
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw error;
-    return Buffer.alloc(0);
-  }
-}
+const maxHeaderBytes = 65_536;
+/** A larger mail is returned as its header alone. */
+const maxWholeBytes = 262_144;
 
 /** Delivers notices one after the other until aborted; a local server out of reach is waited for. */
 export function createBounce(options: BounceOptions): {
   /** Until `stop`; `abort` breaks off a delivery that is under way. */
   readonly run: (stop: AbortSignal, abort: AbortSignal) => Promise<void>;
 } {
-  const { log, queueClock } = options;
-  const table = createNoticeTable(options);
+  const { isLocal, log, operator, queueClock } = options;
+  const table = createNoticeTable({ ...options, perHour: options.perHour ?? 20 });
 
-  async function deliver(notice: Notice, signal: AbortSignal): Promise<void> {
-    const mail = options.queue.load(notice.mail);
-    if (mail === undefined) return;
-    const bytes = composeNotice({
-      id: 'notice-' + notice.id + '.' + notice.mail,
-      kind: notice.kind,
-      to: mail.sender,
-      reports: notice.reports,
-      original: await readHead(options.spool, mail),
+  /** Nothing of a mail whose file is lost: its sender is to know all the same. */
+  async function readMail(mail: QueuedMail, limitBytes: number): Promise<Buffer> {
+    try {
+      return await options.spool.head(mail, limitBytes);
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error;
+      return Buffer.alloc(0);
+    }
+  }
+
+  /** The mail's sender when it is local; the operator for what failed; nobody for what is only for the sender to know. */
+  function whomOf(notice: Notice, sender: string): string | undefined {
+    if (sender === '') return undefined;
+    if (notice.whom !== '') return notice.whom;
+    if (isLocal(sender)) return sender;
+    return notice.kind === 'failed' ? operator : undefined;
+  }
+
+  async function compose(notice: Notice, mail: QueuedMail, whom: string): Promise<Buffer> {
+    const { hostname, relayHost, traceId } = options;
+    const { kind, createdAt } = notice;
+    const basis = { id: 'notice-' + notice.id + '.' + notice.mail, to: whom, createdAt, hostname, traceId };
+    if (kind === 'warned') return composeWarning({ ...basis, header: await readMail(mail, maxHeaderBytes), notice });
+    const { envid, ret } = mail.wishes.dsn;
+    // RFC 3461 section 4.3: FULL is about failures. The operator has no copy of his own.
+    const whole = kind === 'failed' && (ret === 'FULL' || whom !== mail.sender) && mail.sizeBytes <= maxWholeBytes;
+    return composeNotice({
+      ...basis,
+      kind,
+      reports: decodeReports(notice.report),
+      original: await readMail(mail, whole ? maxWholeBytes : maxHeaderBytes),
+      whole,
+      sender: whom === mail.sender ? undefined : mail.sender,
       arrivedAt: mail.acceptedAt,
-      createdAt: notice.createdAt,
-      hostname: options.hostname,
-      relayHost: options.relayHost,
+      retryUntil: queueClock.toWall(mail.acceptedMs + options.expireMs),
+      envid,
+      relayHost,
     });
+  }
+
+  async function composeAll(notices: readonly Notice[], whom: string): Promise<Letter> {
+    const { hostname, traceId } = options;
+    const entries = [];
+    for (const notice of notices) {
+      const mail = options.queue.load(notice.mail);
+      if (mail !== undefined) entries.push({ notice, mail, header: await readMail(mail, maxHeaderBytes) });
+    }
+    const createdAt = notices[0]?.createdAt ?? 0;
+    const bytes = composeSum({ entries, to: whom, createdAt, hostname, traceId });
+    return { bytes, notices, whom };
+  }
+
+  /** Undefined when nothing is to be sent now: it waits for its turn, or nobody is to be told. */
+  async function prepare(notice: Notice, mail: QueuedMail): Promise<Letter | undefined> {
+    const whom = whomOf(notice, mail.sender);
+    if (whom === undefined) {
+      gone(table.refused([notice], 'Its sender is not local and cannot be told'));
+      return undefined;
+    }
+    const roomAt = table.roomAt(whom);
+    if (roomAt !== undefined) {
+      if (!notice.summed) log.warn({ mail: notice.mail, to: maskAddress(whom) }, 'too many notices, told in one later');
+      table.sumUp(notice, whom, roomAt);
+      return undefined;
+    }
+    const together = notice.summed ? table.summedFor(whom) : [notice];
+    if (together.length > 1) return composeAll(together, whom);
+    return { bytes: await compose(notice, mail, whom), notices: [notice], whom };
+  }
+
+  function gone(ids: readonly string[]): void {
+    for (const id of ids) options.onGone(id);
+  }
+
+  /** The operator got no more than the header, and the sender nothing: the mail itself must stay. */
+  function keptBecause(letter: Letter): (notice: Notice) => string | undefined {
+    return ({ kind, mail }) => {
+      const found = options.queue.load(mail);
+      if (kind !== 'failed' || found === undefined || found.sender === letter.whom) return undefined;
+      if (letter.notices.length === 1 && found.sizeBytes <= maxWholeBytes) return undefined;
+      return 'Refused; the operator was told in place of its sender, and the mail was too large to be sent along';
+    };
+  }
+
+  async function deliver(letter: Letter, signal: AbortSignal): Promise<void> {
+    const { bytes, notices, whom } = letter;
+    const [first] = notices;
+    if (first === undefined) return;
     const result = await options.local.deliver({
       from: '',
-      recipients: [mail.sender],
+      recipients: [whom],
       head: new Uint8Array(0),
       body: { open: () => [bytes], sizeBytes: bytes.length },
       signal,
     });
     const answer = result.recipients[0];
-    const about = { mail: notice.mail, kind: notice.kind, to: maskAddress(mail.sender) };
+    const about = { mail: first.mail, kind: first.kind, notices: notices.length, to: maskAddress(whom) };
+    const words = maskReply(answer?.text ?? '');
     switch (answer?.verdict) {
       case 'delivered':
-        if (table.delivered(notice)) options.onGone(notice.mail);
+        gone(table.delivered(notices, whom, keptBecause(letter)));
         return log.info(about, 'sender was told');
       case 'refused':
-        table.refused(notice, 'The local server refused the notice to its sender: ' + answer.text);
-        return log.error({ ...about, answer: answer.text }, 'sender cannot be told, mail is held');
+        if (operator !== undefined && operator !== whom && first.kind === 'failed') {
+          table.turnTo(notices, operator);
+          return log.error({ ...about, answer: words }, 'sender cannot be told, the operator is');
+        }
+        gone(table.refused(notices, 'The local server refused the notice to its sender: ' + answer.text));
+        return log.error({ ...about, answer: words }, 'sender cannot be told, mail is held');
       case 'later':
       case undefined:
-        table.later(notice);
-        return log.warn(
-          { ...about, tries: notice.tries + 1, answer: answer?.text ?? '' },
-          'sender could not be told yet',
-        );
+        table.later(notices);
+        return log.warn({ ...about, tries: first.tries + 1, answer: words }, 'sender could not be told yet');
     }
+  }
+
+  async function handle(notice: Notice, signal: AbortSignal): Promise<void> {
+    const mail = options.queue.load(notice.mail);
+    const letter = mail === undefined ? undefined : await prepare(notice, mail);
+    if (letter !== undefined) await deliver(letter, signal);
   }
 
   return {
@@ -113,57 +191,13 @@ export function createBounce(options: BounceOptions): {
           continue;
         }
         try {
-          await deliver(notice, abort);
+          await handle(notice, abort);
         } catch (error) {
           if (abort.aborted) return;
-          log.error({ mail: notice.mail, error: describe(error) }, 'sender could not be told yet');
-          await persist({ work: () => table.later(notice), clock: options.clock, log, signal: abort });
+          log.error({ mail: notice.mail, error: maskReply(describe(error)) }, 'sender could not be told yet');
+          await persist({ work: () => table.later([notice]), clock: options.clock, log, signal: abort });
         }
       }
     },
   };
-
-  function createNoticeTable({ db, pace, queue, random }: BounceOptions) {
-    const select = db.prepare('SELECT * FROM notice WHERE due_ms <= ? ORDER BY due_ms, id LIMIT 1');
-    const nextDue = db.prepare('SELECT MIN(due_ms) AS due_ms FROM notice');
-    const remove = db.prepare('DELETE FROM notice WHERE id = ?');
-    const postpone = db.prepare('UPDATE notice SET tries = ?, due_ms = ? WHERE id = ?');
-    const holdFailed = db.prepare("UPDATE recipient SET state = 'held' WHERE mail = ? AND state = 'failed'");
-    const problem = db.prepare('UPDATE mail SET problem = ? WHERE id = ?');
-    return {
-      next(): Notice | undefined {
-        const row = select.get(queueClock.now());
-        if (row === undefined) return undefined;
-        return {
-          id: Number(row['id']),
-          mail: String(row['mail']),
-          kind: row['kind'] === 'failed' ? 'failed' : 'delayed',
-          reports: decodeReports(String(row['report'])),
-          createdAt: Number(row['created_at']),
-          tries: Number(row['tries']),
-        };
-      },
-      waitMs(): number {
-        const dueMs = nextDue.get()?.['due_ms'];
-        return typeof dueMs === 'number' ? Math.max(0, dueMs - queueClock.now()) : Infinity;
-      },
-      /** True when nothing is left to do about the mail. */
-      delivered: (notice: Notice): boolean =>
-        transaction(db, () => {
-          remove.run(notice.id);
-          return queue.finish(notice.mail);
-        }),
-      later(notice: Notice): void {
-        const tries = notice.tries + 1;
-        postpone.run(tries, queueClock.now() + retryWaitMs(pace, tries, random), notice.id);
-      },
-      refused: (notice: Notice, why: string): void =>
-        transaction(db, () => {
-          remove.run(notice.id);
-          if (notice.kind === 'delayed') return;
-          holdFailed.run(notice.mail);
-          problem.run(why.slice(0, 1_000), notice.mail);
-        }),
-    };
-  }
 }

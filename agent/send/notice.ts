@@ -1,151 +1,150 @@
-// The report of a failed or late mail to its sender: RFC 3464 in a multipart/report (RFC 6522). Pure; the same notice gives
-// the same bytes, so that a try after a crash is the same mail again.
+// The report on a mail to its sender: RFC 3464 in a multipart/report (RFC 6522), with what RFC 3461 asked for. Pure; the same
+// notice gives the same bytes, so that a try after a crash is the same mail again. Written by hand and not with nodemailer's
+// MimeNode: that one draws boundary, date and Message-ID, folds and encodes by rules of its own, and gives a stream.
 import { groupFields, splitLines, valueOf } from './header.ts';
 import type { Field } from './header.ts';
+import { formatDate, isAscii, noteHeader, toBody } from './note.ts';
+import type { NoticeKind, Report } from './report.ts';
 
-export type NoticeKind = 'failed' | 'delayed';
-
-export type Report = {
-  readonly address: string;
-  readonly action: NoticeKind;
-  /** RFC 3463. */
-  readonly status: string;
-  /** The relay's words. */
-  readonly reply: string;
-  /** An earlier try ended without an answer. */
-  readonly mayHaveArrived: boolean;
-  /** Not tried again by itself: whether it arrived is not known, and a person decides. */
-  readonly held?: boolean;
-};
-
-/** What the index holds of a notice; throws on anything that this room did not write. */
-export function decodeReports(text: string): readonly Report[] {
-  const value: unknown = JSON.parse(text);
-  if (Array.isArray(value) && value.every(isReport)) return value;
-  throw new Error('Cannot read a notice: found another shape, expected what the queue wrote');
-}
-
-function isReport(value: unknown): value is Report {
-  if (typeof value !== 'object' || value === null) return false;
-  const { action, address, held, mayHaveArrived, reply, status }: Partial<Record<keyof Report, unknown>> = value;
-  if (held !== undefined && typeof held !== 'boolean') return false;
-  const texts = [address, reply, status].every((text) => typeof text === 'string');
-  return texts && (action === 'failed' || action === 'delayed') && typeof mayHaveArrived === 'boolean';
-}
-
-/** The enhanced status of a reply (RFC 3463), if it fits its code; else the class alone, else `fallback`. */
-export function statusOf(enhanced: string | undefined, reply: string, fallback: string): string {
-  const [, klass, own] = /^([45])\d\d[ -]?(?:([45]\.\d{1,3}\.\d{1,3})\b)?/.exec(reply) ?? [];
-  const found = enhanced ?? own;
-  if (klass === undefined) return found ?? fallback;
-  return found !== undefined && found.startsWith(klass) ? found : klass + '.0.0';
-}
-
-/** RFC 5322 section 3.3, in UTC. */
-export function formatDate(wallMs: number): string {
-  return new Date(wallMs).toUTCString().replace('GMT', '+0000');
-}
+export { formatDate };
 
 export type NoticeOptions = {
   readonly id: string;
-  readonly kind: NoticeKind;
+  readonly kind: Exclude<NoticeKind, 'warned'>;
   readonly to: string;
   readonly reports: readonly Report[];
-  /** Header of the mail that it is about, as bytes; may be cut off anywhere. */
+  /** Of the mail that it is about: the header as bytes, may be cut off anywhere; or all of it, when `whole`. */
   readonly original: Buffer;
+  readonly whole?: boolean;
+  /** The envelope sender, when the notice goes to the operator in its place. */
+  readonly sender?: string | undefined;
   readonly arrivedAt: number;
   readonly createdAt: number;
-  /** This machine; part of an address, so of letters, digits, dots and hyphens. */
+  /** Until when a delayed mail is tried. */
+  readonly retryUntil?: number | undefined;
+  /** RFC 3461 section 4.4, decoded. */
+  readonly envid?: string | undefined;
   readonly hostname: string;
   readonly relayHost: string;
+  readonly traceId: string;
 };
+type Part = { readonly type: string; readonly encoding: '7bit' | '8bit' | 'base64'; readonly bytes: Buffer };
 
 export function composeNotice(options: NoticeOptions): Buffer {
   const fields = groupFields(headerLines(options.original));
-  const original = encodeOriginal(fields);
   const text = humanText(options);
-  const status = deliveryStatus(options);
-  let boundary = '=_mailferry_' + options.id;
-  while ([text, status, original.text].some((part) => part.includes(boundary))) boundary += '_';
-  const parts = [
-    'Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n' + text,
-    'Content-Type: message/delivery-status\r\n\r\n' + status,
-    'Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: ' + original.encoding + '\r\n\r\n' + original.text,
+  const parts: readonly Part[] = [
+    { type: 'text/plain; charset=utf-8', encoding: isAscii(text) ? '7bit' : '8bit', bytes: Buffer.from(text) },
+    { type: 'message/delivery-status', encoding: '7bit', bytes: Buffer.from(deliveryStatus(options)) },
+    (options.whole === true ? wholeMail(options.original) : undefined) ?? headerOnly(fields),
   ];
-  const body = parts.map((part) => '--' + boundary + '\r\n' + part + '\r\n').join('') + '--' + boundary + '--\r\n';
-  return Buffer.from(noticeHeader(options, fields, boundary) + '\r\n' + body, 'utf8');
+  let boundary = '=_mailferry_' + options.id;
+  while (parts.some(({ bytes }) => bytes.includes(boundary))) boundary += '_';
+  const found = fields.find((field) => field.name === 'message-id');
+  const { subject } = wordsOf(options);
+  const about = found === undefined ? undefined : valueOf(found);
+  const eightBit = parts.some((part) => part.encoding === '8bit') ? 'Content-Transfer-Encoding: 8bit\r\n' : '';
+  const report = 'Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary="' + boundary + '"\r\n';
+  return Buffer.concat([
+    Buffer.from(noteHeader({ ...options, subject, about }) + report + eightBit + '\r\n'),
+    ...parts.flatMap((part) => [partHead(part, boundary), part.bytes, Buffer.from('\r\n')]),
+    Buffer.from('--' + boundary + '--\r\n'),
+  ]);
 }
 
-function noticeHeader(options: NoticeOptions, original: readonly Field[], boundary: string): string {
-  const { hostname, id, to } = options;
-  const found = original.find((field) => field.name === 'message-id');
-  const about = found === undefined ? '' : valueOf(found);
-  const reference = /^<[\u0021-\u003d\u003f-\u007e]{1,250}>$/.test(about)
-    ? ['In-Reply-To: ' + about, 'References: ' + about]
-    : [];
-  const lines = [
-    'From: Mail Delivery System <mailer-daemon@' + hostname + '>',
-    'To: <' + to + '>',
-    'Subject: ' + wordsOf(options).subject,
-    'Date: ' + formatDate(options.createdAt),
-    'Message-ID: <' + id + '@' + hostname + '>',
-    ...reference,
-    'Auto-Submitted: auto-replied',
-    'MIME-Version: 1.0',
-    'Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary="' + boundary + '"',
-  ];
-  return lines.join('\r\n') + '\r\n';
+function partHead({ encoding, type }: Part, boundary: string): Buffer {
+  const lines = ['--' + boundary, 'Content-Type: ' + type, 'Content-Transfer-Encoding: ' + encoding];
+  return Buffer.from(lines.join('\r\n') + '\r\n\r\n');
 }
 
 /** What a notice is about, in words. */
 function wordsOf(options: NoticeOptions): { readonly subject: string; readonly title: string; readonly last: string } {
-  const mail = 'our mail of ' + formatDate(options.arrivedAt);
-  if (options.kind === 'failed')
+  const { kind, reports, sender } = options;
+  const Mail = sender === undefined ? 'Your mail' : 'A mail';
+  const of = (sender === undefined ? '' : ' of ' + sender) + ' of ' + formatDate(options.arrivedAt);
+  if (kind === 'failed')
     return {
-      subject: 'Your mail could not be delivered',
-      title: 'Y' + mail + ' could not be delivered to:',
+      subject: Mail + ' could not be delivered',
+      title: Mail + of + ' could not be delivered to:',
       last: 'It will not be tried again.',
     };
-  if (options.reports.every((one) => one.held === true))
+  if (kind === 'relayed')
     return {
-      subject: 'Your mail may not have arrived',
-      title: 'It is not known whether y' + mail + ' has arrived at:',
+      subject: Mail + ' was handed on',
+      title: Mail + of + ' was handed on, to a server that sends no confirmations, for:',
+      last: 'Nothing more will be told about it unless it fails.',
+    };
+  if (reports.every((one) => one.held === true))
+    return {
+      subject: Mail + ' may not have arrived',
+      title: 'It is not known whether ' + Mail.toLowerCase() + of + ' has arrived at:',
       last: 'It is not sent again by itself, or it could arrive twice: ask the recipient, or the administrator of your mail server.',
     };
   return {
-    subject: 'Your mail is delayed',
-    title: 'Y' + mail + ' has not been delivered yet to:',
+    subject: Mail + ' is delayed',
+    title: Mail + of + ' has not been delivered yet to:',
     last: 'It is tried again without your help. You need not send it again.',
   };
 }
 
 function humanText(options: NoticeOptions): string {
   const { last, title } = wordsOf(options);
-  const lines = [title, ''];
-  for (const one of options.reports) {
-    lines.push('  ' + one.address);
-    for (const line of one.reply.match(/.{1,200}/gu) ?? []) lines.push('      ' + line);
-    if (one.mayHaveArrived)
-      lines.push('      An earlier try ended without an answer: it may have arrived all the same.');
-    lines.push('');
-  }
-  lines.push(last + ' The header of your mail follows.');
-  return clean(lines.join('\n')).replaceAll('\n', '\r\n') + '\r\n';
+  const lines = [title, '', ...options.reports.flatMap(aboutRecipient)];
+  if (options.sender !== undefined)
+    lines.push('You get this because its sender has no mailbox here, or could not be told.');
+  const follows =
+    options.whole === true ? ' The mail follows, as far as it can be shown.' : ' The header of the mail follows.';
+  lines.push(last + follows);
+  return toBody(lines.join('\n'));
 }
 
+function aboutRecipient(one: Report): readonly string[] {
+  const indent = '      ';
+  return [
+    '  ' + one.address,
+    ...(one.reply.match(/.{1,200}/gu) ?? []).map((line) => indent + line),
+    ...(one.meaning === undefined ? [] : [indent + 'This means: ' + one.meaning + '.']),
+    ...(one.remedy === undefined || one.remedy === '' ? [] : [indent + 'What helps: ' + one.remedy + '.']),
+    ...(one.mayHaveArrived
+      ? [indent + 'An earlier try ended without an answer: it may have arrived all the same.']
+      : []),
+    '',
+  ];
+}
+
+/** RFC 3464 sections 2.2 and 2.3, in its order of fields. */
 function deliveryStatus(options: NoticeOptions): string {
+  const { arrivedAt, envid, hostname, kind, relayHost, retryUntil } = options;
   const groups = [
-    ['Reporting-MTA: dns; ' + options.hostname, 'Arrival-Date: ' + formatDate(options.arrivedAt)],
+    [
+      ...(envid === undefined ? [] : ['Original-Envelope-Id: ' + ascii(envid).slice(0, 200)]),
+      'Reporting-MTA: dns; ' + hostname,
+      'Arrival-Date: ' + formatDate(arrivedAt),
+    ],
     ...options.reports.map((one) => [
+      ...(one.original === undefined ? [] : ['Original-Recipient: ' + originalOf(one.original)]),
       'Final-Recipient: ' + (isAscii(one.address) ? 'rfc822; ' : 'utf-8; ') + escapeUtf8(one.address),
       'Action: ' + one.action,
       'Status: ' + one.status,
-      'Remote-MTA: dns; ' + options.relayHost,
-      'Diagnostic-Code: smtp; ' + ascii(one.reply).slice(0, 800),
-      'Last-Attempt-Date: ' + formatDate(options.createdAt),
+      ...(isReply(one.reply) ? ['Remote-MTA: dns; ' + (one.host ?? relayHost)] : []),
+      // Words of ours are no answer of a server, and not to be read as one.
+      fold('Diagnostic-Code: ' + (isReply(one.reply) ? 'smtp; ' : 'x-mailferry; ') + ascii(one.reply)),
+      ...(one.attemptedAt === undefined ? [] : ['Last-Attempt-Date: ' + formatDate(one.attemptedAt)]),
+      ...(kind === 'delayed' && one.held !== true && retryUntil !== undefined
+        ? ['Will-Retry-Until: ' + formatDate(retryUntil)]
+        : []),
     ]),
   ];
   return groups.map((group) => group.join('\r\n') + '\r\n').join('\r\n');
+}
+
+const isReply = (reply: string): boolean => /^[2-5]\d\d(?: |$)/.test(reply);
+
+/** `rfc822;ADDRESS`: the type stays, what cannot stand in a field is escaped or replaced. */
+function originalOf(orcpt: string): string {
+  const [type = '', address = ''] = [orcpt.slice(0, orcpt.indexOf(';')), orcpt.slice(orcpt.indexOf(';') + 1)];
+  const known = /^[a-z0-9-]{1,40}$/i.test(type) ? type : 'rfc822';
+  return known + '; ' + ascii(escapeUtf8(address)).slice(0, 600);
 }
 
 /** Lines up to the empty one; a last line that was cut off is left out. */
@@ -156,19 +155,37 @@ function headerLines(original: Buffer): readonly Buffer[] {
 }
 
 /** As it is when the line allows it, else base64: 8-bit bytes, NUL and long lines must not break the notice. */
-function encodeOriginal(fields: readonly Field[]): { readonly encoding: '7bit' | 'base64'; readonly text: string } {
-  const text = Buffer.concat(fields.map((field) => field.bytes))
-    .toString('latin1')
-    .replaceAll(/\r\n|\r|\n/g, '\r\n');
-  const plain = /^[\t\r\n\u0020-\u007e]*$/.test(text) && text.split('\r\n').every((line) => line.length <= 990);
-  if (plain) return { encoding: '7bit', text };
-  const encoded = Buffer.from(text, 'latin1').toString('base64');
-  return { encoding: 'base64', text: encoded.replaceAll(/.{1,76}/g, '$&\r\n') };
+function headerOnly(fields: readonly Field[]): Part {
+  const type = 'text/rfc822-headers';
+  const bytes = withCrlf(Buffer.concat(fields.map((field) => field.bytes)));
+  if (fits(bytes) && isSevenBit(bytes)) return { type, encoding: '7bit', bytes };
+  const encoded = bytes.toString('base64').replaceAll(/.{1,76}/g, '$&\r\n');
+  return { type, encoding: 'base64', bytes: Buffer.from(encoded) };
 }
 
-const isAscii = (text: string): boolean => /^[\u0000-\u007f]*$/.test(text);
-const clean = (text: string): string => text.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f]/g, ' ');
+/** Undefined when it cannot go as it is: RFC 2046 section 5.2.1 allows no encoding of a mail in a mail. */
+function wholeMail(original: Buffer): Part | undefined {
+  const bytes = withCrlf(original);
+  if (!fits(bytes)) return undefined;
+  return { type: 'message/rfc822', encoding: isSevenBit(bytes) ? '7bit' : '8bit', bytes };
+}
+
+const withCrlf = (bytes: Buffer): Buffer =>
+  Buffer.from(bytes.toString('latin1').replaceAll(/\r\n|\r|\n/g, '\r\n'), 'latin1');
+const isSevenBit = (bytes: Buffer): boolean => bytes.every((byte) => byte < 0x80);
+const fits = (bytes: Buffer): boolean => !/[\u0000]|[^\r\n]{991}/.test(bytes.toString('latin1'));
+
 const ascii = (text: string): string => text.replaceAll(/\s+/g, ' ').replaceAll(/[^\u0020-\u007e]/g, '?');
+
+/** A field of any length in lines that every server takes. */
+function fold(field: string): string {
+  return (
+    field
+      .match(/.{1,900}(?:\s+|$)|.{1,900}/g)
+      ?.map((line) => line.trim())
+      .join('\r\n ') ?? field
+  );
+}
 
 /** RFC 6533 section 3. */
 function escapeUtf8(address: string): string {

@@ -56,6 +56,8 @@ export type SendOptions = {
   /** Absent: nobody can be told of a failure, failed mail is held. */
   readonly local: Local | undefined;
   readonly isLocal: (address: string) => boolean;
+  /** A local mailbox that is told what no sender can be told. */
+  readonly operator?: string | undefined;
   readonly meter: Meter;
   readonly clock: Clock;
   readonly random: () => number;
@@ -103,7 +105,7 @@ export function createParts(options: SendOptions): Parts {
     relayId: relay.id,
     retryWaitMs: (attempts) => retryWaitMs(retryPace, attempts, random),
     unknownRetryMs: relay.unknownRetrySeconds * 1_000,
-    tells: (sender) => sender !== '' && local !== undefined && isLocal(sender),
+    tells: (sender) => sender !== '' && local !== undefined && (isLocal(sender) || options.operator !== undefined),
   });
   const work = createBell(clock);
   const health = createRelayHealth({

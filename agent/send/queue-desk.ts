@@ -4,12 +4,12 @@ import { UserError, codeOf } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
 import { transaction } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
-import { decodeReports } from './notice.ts';
 import type { Recipient, RecipientState } from './outcome.ts';
 import { heldByHand } from './queue.ts';
 import type { Queue, QueuedMail } from './queue.ts';
 import type { QueueClock } from './queue-clock.ts';
 import { readRecipient } from './queue-statements.ts';
+import { decodeReports } from './report.ts';
 import type { Spool } from './spool.ts';
 
 /** `mayHaveArrived`: those of the recipients at whom an earlier try ended without an answer. */
@@ -56,7 +56,7 @@ export function createQueueDesk(options: QueueDeskOptions): QueueDesk {
   const setProblem = db.prepare('UPDATE mail SET problem = ? WHERE id = ?');
   // It counts as accepted anew: else a mail that expired would expire again before its next try.
   const restart = db.prepare("UPDATE mail SET accepted_ms = ?, delayed = 0, problem = '' WHERE id = ?");
-  const notices = db.prepare('SELECT id, report FROM notice WHERE mail = ?');
+  const notices = db.prepare("SELECT id, report FROM notice WHERE mail = ? AND kind <> 'warned'");
   const removeNotice = db.prepare('DELETE FROM notice WHERE id = ?');
   const changeNotice = db.prepare('UPDATE notice SET report = ? WHERE id = ?');
   const dueNow = db.prepare("UPDATE recipient SET due_ms = ? WHERE state = 'queued' AND due_ms > ?");

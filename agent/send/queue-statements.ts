@@ -2,7 +2,7 @@
 import type { Database } from '#shared/sqlite.ts';
 import { readMailDsn, readRecipientDsn } from './envelope.ts';
 import type { Envelope, MailDsn, RecipientDsn } from './envelope.ts';
-import type { Recipient, RecipientState } from './outcome.ts';
+import type { Reason, Recipient, RecipientState } from './outcome.ts';
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -14,7 +14,10 @@ export function readRecipient(row: Row): Recipient {
     attempts: Number(row['attempts']),
     unknowns: Number(row['unknowns']),
     lastReply: String(row['last_reply']),
+    relay: String(row['relay']),
     dsn: decodeDsn(row['dsn']),
+    triedAt: Number(row['tried_at']),
+    reason: decodeReason(row['reason']),
   };
 }
 
@@ -22,6 +25,11 @@ export function readRecipient(row: Row): Recipient {
 const decodeDsn = (text: unknown): RecipientDsn => (text === '' ? {} : readRecipientDsn(JSON.parse(String(text))));
 export const encodeDsn = (dsn: RecipientDsn | undefined): string =>
   dsn === undefined || Object.keys(dsn).length === 0 ? '' : JSON.stringify(dsn);
+
+const decodeReason = (text: unknown): Reason | undefined =>
+  text === '' ? undefined : (JSON.parse(String(text)) as Reason); // encodeReason() wrote it
+export const encodeReason = (reason: Reason | undefined): string =>
+  reason === undefined ? '' : JSON.stringify(reason, ['scope', 'meaning', 'remedy', 'rule']);
 
 /** What the client said about the mail as a whole. */
 export type Wishes = { readonly dsn: MailDsn; readonly eightBit: boolean; readonly smtpUtf8: boolean };
@@ -45,26 +53,35 @@ export function prepareQueue(db: Database) {
     anyWaiting: db.prepare('SELECT * FROM recipient WHERE mail = ? AND ' + open + ' ORDER BY number'),
     anyOpen: db.prepare("SELECT * FROM recipient WHERE mail = ? AND state NOT IN ('sent', 'failed') ORDER BY number"),
     interrupted: db.prepare("SELECT * FROM recipient WHERE state = 'sending'"),
+    // In the order of the index: nothing is sorted however much waits.
     due: db.prepare(
-      'SELECT mail, MIN(due_ms) AS due FROM recipient WHERE ' +
-        open +
-        ' AND due_ms <= ? GROUP BY mail ORDER BY due LIMIT ?',
+      'SELECT mail, due_ms FROM recipient WHERE relay = ? AND lane = ? AND due_ms <= ? AND ' + open + ' ORDER BY due_ms LIMIT ?',
     ),
-    nextDue: db.prepare('SELECT MIN(due_ms) AS due_ms FROM recipient WHERE ' + open),
+    dueElsewhere: db.prepare(
+      'SELECT mail, due_ms FROM recipient WHERE relay = ? AND lane = ? AND due_ms <= ? AND unknowns = 0 AND ' +
+        open +
+        ' ORDER BY due_ms LIMIT ?',
+    ),
+    nextDue: db.prepare(
+      'SELECT due_ms FROM recipient WHERE relay = ? AND lane = ? AND ' + open + ' ORDER BY due_ms LIMIT 1',
+    ),
+    nextDueElsewhere: db.prepare(
+      'SELECT due_ms FROM recipient WHERE relay = ? AND lane = ? AND unknowns = 0 AND ' + open + ' ORDER BY due_ms LIMIT 1',
+    ),
     addMail: db.prepare(
       'INSERT INTO mail (id, sender, user, size_bytes, offset_bytes, accepted_at, accepted_ms, problem, wishes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
     ),
     addRecipient: db.prepare(
-      'INSERT INTO recipient (mail, number, address, state, due_ms, dsn) VALUES (?, ?, ?, ?, ?, ?)',
+      'INSERT INTO recipient (mail, number, address, state, due_ms, dsn, relay, lane) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
     ),
     forget: db.prepare('DELETE FROM mail WHERE id = ? AND done = 1'),
-    dot: db.prepare("UPDATE recipient SET state = 'sending' WHERE mail = ? AND number = ?"),
+    dot: db.prepare("UPDATE recipient SET state = 'sending', relay = ? WHERE mail = ? AND number = ?"),
     recipient: db.prepare(
-      'UPDATE recipient SET state = ?, due_ms = ?, attempts = ?, unknowns = ?, last_reply = ? WHERE mail = ? AND number = ?',
+      'UPDATE recipient SET state = ?, due_ms = ?, attempts = ?, unknowns = ?, last_reply = ?, tried_at = ?, reason = ?, relay = ? WHERE mail = ? AND number = ?',
     ),
     problem: db.prepare('UPDATE mail SET problem = ? WHERE id = ?'),
     open: db.prepare(
-      "SELECT (SELECT COUNT(*) FROM recipient WHERE mail = ? AND state NOT IN ('sent', 'failed')) + (SELECT COUNT(*) FROM notice WHERE mail = ? AND kind = 'failed') AS open",
+      "SELECT (SELECT COUNT(*) FROM recipient WHERE mail = ? AND state NOT IN ('sent', 'failed')) + (SELECT COUNT(*) FROM notice WHERE mail = ? AND kind IN ('failed', 'relayed')) AS open",
     ),
     fail: db.prepare("UPDATE recipient SET state = 'failed' WHERE mail = ? AND state NOT IN ('sent', 'failed')"),
     done: db.prepare('UPDATE mail SET done = 1 WHERE id = ?'),
@@ -73,7 +90,7 @@ export function prepareQueue(db: Database) {
       "UPDATE recipient SET state = 'held', due_ms = 0 WHERE mail = ? AND state NOT IN ('sent', 'failed')",
     ),
     old: db.prepare(
-      'SELECT id FROM mail WHERE done = 0 AND accepted_ms <= ? AND EXISTS (SELECT 1 FROM recipient WHERE mail = mail.id AND ' +
+      'SELECT id FROM mail WHERE done = 0 AND accepted_ms <= ? AND EXISTS (SELECT 1 FROM recipient WHERE mail = mail.id AND relay = ? AND ' +
         open +
         ')',
     ),

@@ -3,14 +3,19 @@
 // the same one. Synchronous throughout: no two changes can mix.
 import type { Clock } from '#shared/clock.ts';
 import type { Journal } from '#shared/journal.ts';
-import { createPoint } from '#shared/meter.ts';
 import { transaction } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
 import type { Envelope } from './envelope.ts';
-import type { NoticeKind, Report } from './notice.ts';
-import { expiredReport, heldReport, lostReport, maxReply, nextState, problemOf, reportOf } from './outcome.ts';
+import { expiredReport, heldReport, lostReport, maxReply, nextState, problemOf, reportOf, wants } from './outcome.ts';
 import type { Outcome, OutcomeRules, Recipient } from './outcome.ts';
-import { decodeWishes, encodeDsn, encodeWishes, prepareQueue, readRecipient } from './queue-statements.ts';
+import { decodeWishes, encodeDsn, encodeReason, encodeWishes } from './queue-statements.ts';
+import { prepareQueue, readRecipient } from './queue-statements.ts';
+import { laneOf, lanes } from './queue-lanes.ts';
+import type { Lane } from './queue-lanes.ts';
+import { createQueuePoints } from './queue-points.ts';
+import type { Seconds, TryAbout } from './queue-points.ts';
+import { noRoute } from './queue-routes.ts';
+import type { NoticeKind, Report, Warning } from './report.ts';
 import type { Wishes } from './queue-statements.ts';
 import type { QueueClock } from './queue-clock.ts';
 import type { Place } from './spool.ts';
@@ -30,13 +35,20 @@ export type QueuedMail = Place & {
 /** `gone`: nothing is left to do, the file may go. `noticed`: a notice waits to be delivered. */
 export type Recorded = { readonly gone: boolean; readonly noticed: boolean };
 
-export type QueueOptions = OutcomeRules & {
+export type { Seconds };
+
+/** `standIn`: the mail of another relay, of which what may have arrived is left to that one. */
+export type Wanted = { readonly relay: string; readonly standIn: boolean; readonly lane: Lane };
+export type Due = { readonly id: string; readonly dueMs: number };
+
+export type QueueOptions = Pick<OutcomeRules, 'tells'> & {
   readonly db: Database;
   readonly journal: Journal;
   readonly clock: Clock;
   readonly queueClock: QueueClock;
-  /** Tag of `mail_out`. */
-  readonly relayId: string;
+  /** Undefined: no relay sends for this sender. */
+  readonly routeOf: (sender: string) => string | undefined;
+  readonly paceOf: (relay: string) => Pick<OutcomeRules, 'retryWaitMs' | 'unknownRetryMs'>;
 };
 
 export type Queue = {
@@ -44,17 +56,21 @@ export type Queue = {
   readonly add: (envelope: Envelope, place: Place, held?: string) => void;
   /** Inside a transaction of the caller: the file is gone, for good. */
   readonly forget: (id: string) => void;
-  /** Ids of mails whose time has come, the longest due first. */
-  readonly due: (limit: number) => readonly string[];
+  /** Mails whose time has come, the longest due first; one with several recipients may be there several times. */
+  readonly due: (want: Wanted, limit: number) => readonly Due[];
   /** Queue clock; undefined when nothing waits for a time. */
-  readonly nextDueMs: () => number | undefined;
+  readonly nextDueMs: (want: Omit<Wanted, 'lane'>) => number | undefined;
   readonly load: (id: string) => QueuedMail | undefined;
-  /** "About to send the final dot" becomes durable. */
-  readonly markDot: (mail: QueuedMail) => void;
-  readonly record: (mail: QueuedMail, outcomes: readonly Outcome[], relaySeconds: number) => Recorded;
-  /** Mails older than `ageMs` that still wait; `late`: only those whose sender was not told yet. */
-  readonly olderThan: (ageMs: number, late: boolean) => readonly string[];
+  /** "About to send the final dot by this relay" becomes durable, with what `also` does. */
+  readonly markDot: (id: string, recipients: readonly Recipient[], relay: string, also: () => void) => void;
+  readonly record: (mail: QueuedMail, outcomes: readonly Outcome[], about: TryAbout) => Recorded;
+  /** Mails of a relay older than `ageMs` that still wait. */
+  readonly olderThan: (ageMs: number, relay: string) => readonly string[];
+  /** The same of all relays, without those whose sender was told already. */
+  readonly lateSince: (ageMs: number) => readonly string[];
   readonly expire: (id: string, reason: string) => Recorded;
+  /** Inside a transaction of the caller: the sender is warned of what the relay is known to refuse. True when a notice waits now. */
+  readonly warn: (mail: { readonly id: string; readonly sender: string }, warnings: readonly Warning[]) => boolean;
   /** Once per mail. True when a notice waits now. */
   readonly tellDelay: (id: string) => boolean;
   /** Tries that a dead process left at the dot become unknown. Gives how many recipients. */
@@ -74,11 +90,17 @@ export const heldByHand = 'Held by hand';
 export function createQueue(options: QueueOptions): Queue {
   const { db, queueClock } = options;
   const statements = prepareQueue(db);
+  const points = createQueuePoints(options);
+  const rulesOf = (relay: string): OutcomeRules => ({ queueClock, tells: options.tells, ...options.paceOf(relay) });
   const atomic = <T>(work: () => T): T =>
     transaction(db, () => {
       queueClock.save();
       return work();
     });
+
+  const wallNow = (): number => Math.round(options.clock.now());
+  const wanted = (outcomes: readonly Outcome[], what: 'FAILURE' | 'SUCCESS'): readonly Outcome[] =>
+    outcomes.filter((outcome) => wants(outcome.recipient, what) && !(what === 'SUCCESS' && outcome.passedDsn === true));
 
   function load(id: string): QueuedMail | undefined {
     const row = statements.mail.get(id);
@@ -102,77 +124,123 @@ export function createQueue(options: QueueOptions): Queue {
     return true;
   }
 
-  function recordOne(mail: QueuedMail, outcome: Outcome): void {
-    const next = nextState(options, mail.sender, outcome);
+  function recordOne(mail: QueuedMail, outcome: Outcome, relay: string): void {
+    const next = nextState(rulesOf(relay), mail.sender, outcome);
     const { attempts, dueMs, state, unknowns } = next;
     const reply = outcome.reply.slice(0, maxReply);
-    statements.recipient.run(state, dueMs, attempts, unknowns, reply, mail.id, outcome.recipient.number);
+    const { number, triedAt = 0 } = outcome.recipient;
+    const tried = outcome.result === 'untouched' ? triedAt : wallNow();
+    const reason = encodeReason(outcome.reason);
+    // Once it may have arrived it stays where it may have; else it is its own relay's again, whoever stood in.
+    const nextRelay = unknowns > 0 ? relayOf(outcome, relay) : (options.routeOf(mail.sender) ?? relay);
+    statements.recipient.run(state, dueMs, attempts, unknowns, reply, tried, reason, nextRelay, mail.id, number);
   }
 
-  function recordAll(mail: QueuedMail, outcomes: readonly Outcome[], relaySeconds: number): Recorded {
-    for (const outcome of outcomes) recordOne(mail, outcome);
+  function recordAll(mail: QueuedMail, outcomes: readonly Outcome[], about: TryAbout): Recorded {
+    for (const outcome of outcomes) recordOne(mail, outcome, about.relay);
     const failed = outcomes.filter((outcome) => outcome.result === 'refused');
     const unclear = outcomes.filter((outcome) => outcome.result === 'unknown' && outcome.recipient.unknowns > 0);
-    say(options, mail, outcomes.filter((outcome) => outcome.result === 'sent').length, 'sent', relaySeconds);
-    say(options, mail, failed.length, 'failed', relaySeconds);
+    const sent = outcomes.filter((outcome) => outcome.result === 'sent');
+    points.out(mail, sent.length, 'sent', about);
+    points.out(mail, failed.length, 'failed', about);
+    points.tried(mail, outcomes, about);
     const last = outcomes.findLast((outcome) => outcome.result !== 'sent' && outcome.result !== 'untouched');
-    if (last !== undefined) statements.problem.run(problemOf(options, mail.sender, last).slice(0, maxReply), mail.id);
-    const reports = failed.map((outcome) => reportOf(outcome, 'failed'));
-    const noticed = addNotice('failed', mail, reports);
-    const asked = addNotice('delayed', mail, unclear.map(heldReport));
-    return { gone: finish(mail.id), noticed: noticed || asked };
+    if (last !== undefined) statements.problem.run(problemOf(rulesOf(about.relay), mail.sender, last).slice(0, maxReply), mail.id);
+    const notices = [
+      addNotice(
+        'failed',
+        mail,
+        wanted(failed, 'FAILURE').map((outcome) => reportOf(outcome, 'failed', wallNow())),
+      ),
+      addNotice(
+        'delayed',
+        mail,
+        wanted(unclear, 'FAILURE').map((outcome) => heldReport(outcome, wallNow())),
+      ),
+      // A relay that was not given the client's wish will say nothing: that it took the mail is all that can be told.
+      addNotice(
+        'relayed',
+        mail,
+        wanted(sent, 'SUCCESS').map((outcome) => reportOf(outcome, 'relayed', wallNow())),
+      ),
+    ];
+    return { gone: finish(mail.id), noticed: notices.includes(true) };
   }
 
-  /** What still waits is held and counts as failed. */
+  /** What still waits is held and counts as failed; without a sender nobody will ever ask for it, and it is over. */
   function giveUp(id: string, reason: string, report: (recipient: Recipient) => Report): Recorded {
     const mail = load(id);
     if (mail === undefined) return { gone: false, noticed: false };
     const waiting = statements.anyWaiting.all(id).map(readRecipient);
-    statements.hold.run(id);
+    (mail.sender === '' ? statements.fail : statements.hold).run(id);
     statements.problem.run(reason, id);
-    say(options, mail, waiting.length, 'failed', 0);
-    return { gone: false, noticed: addNotice('failed', mail, waiting.map(report)) };
+    points.out(mail, waiting.length, 'failed', { relay: waiting[0]?.relay ?? '' });
+    const told = waiting.filter((recipient) => wants(recipient, 'FAILURE'));
+    const noticed = addNotice('failed', mail, told.map(report));
+    return { gone: mail.sender === '' && finish(id), noticed };
   }
 
   return {
     add(envelope, place, held = envelope.held) {
       queueClock.save();
       const { id, from, user, recipients, acceptedAt } = envelope;
+      const relay = options.routeOf(from);
+      const why = held ?? (relay === undefined ? noRoute : undefined);
       const now = queueClock.now();
       const wishes = encodeWishes(envelope);
-      statements.addMail.run(id, from, user, place.sizeBytes, place.offsetBytes, acceptedAt, now, held ?? '', wishes);
-      const state = held === undefined ? 'queued' : 'held';
+      statements.addMail.run(id, from, user, place.sizeBytes, place.offsetBytes, acceptedAt, now, why ?? '', wishes);
+      const state = why === undefined ? 'queued' : 'held';
+      const lane = laneOf({ sender: from, sizeBytes: place.sizeBytes });
       for (const [number, address] of recipients.entries())
-        statements.addRecipient.run(id, number, address, state, now, encodeDsn(envelope.recipientDsn?.[number]));
-      const fields = { count: 1, size_bytes: place.sizeBytes };
-      options.journal.add(createPoint('mail_accepted', options.clock.now(), { user }, fields));
+        statements.addRecipient.run(
+          id,
+          number,
+          address,
+          state,
+          now,
+          encodeDsn(envelope.recipientDsn?.[number]),
+          relay ?? '',
+          lane,
+        );
+      points.accepted({ user, sizeBytes: place.sizeBytes });
     },
     forget: (id) => void statements.forget.run(id),
-    due: (limit) => statements.due.all(queueClock.now(), limit).map((row) => String(row['mail'])),
-    nextDueMs() {
-      const dueMs = statements.nextDue.get()?.['due_ms'];
-      return dueMs === undefined || dueMs === null ? undefined : Number(dueMs);
+    due({ lane, relay, standIn }, limit) {
+      const statement = standIn ? statements.dueElsewhere : statements.due;
+      const rows = statement.all(relay, lane, queueClock.now(), limit);
+      return rows.map((row) => ({ id: String(row['mail']), dueMs: Number(row['due_ms']) }));
+    },
+    nextDueMs({ relay, standIn }) {
+      const statement = standIn ? statements.nextDueElsewhere : statements.nextDue;
+      const dues = Object.values(lanes).flatMap((lane) => {
+        const dueMs = statement.get(relay, lane)?.['due_ms'];
+        return dueMs === undefined ? [] : [Number(dueMs)];
+      });
+      return dues.length === 0 ? undefined : Math.min(...dues);
     },
     load,
-    markDot: (mail) =>
+    markDot: (id, recipients, relay, also) =>
       atomic(() => {
-        for (const recipient of mail.recipients) statements.dot.run(mail.id, recipient.number);
+        for (const recipient of recipients) statements.dot.run(relay, id, recipient.number);
+        also();
       }),
-    record: (mail, outcomes, relaySeconds) => atomic(() => recordAll(mail, outcomes, relaySeconds)),
-    olderThan: (ageMs, late) =>
-      (late ? statements.late : statements.old).all(queueClock.now() - ageMs).map((row) => String(row['id'])),
+    record: (mail, outcomes, about) => atomic(() => recordAll(mail, outcomes, about)),
+    olderThan: (ageMs, relay) => statements.old.all(queueClock.now() - ageMs, relay).map((row) => String(row['id'])),
+    lateSince: (ageMs) => statements.late.all(queueClock.now() - ageMs).map((row) => String(row['id'])),
     expire: (id, reason) => atomic(() => giveUp(id, reason, (recipient) => expiredReport(recipient, reason))),
+    warn: (mail, warnings) => addNotice('warned', mail, warnings),
     tellDelay: (id) =>
       atomic(() => {
         const mail = load(id);
         statements.delayed.run(id);
         if (mail === undefined) return false;
         const waiting = statements.anyWaiting.all(id).map(readRecipient);
+        const told = waiting.filter((recipient) => wants(recipient, 'DELAY'));
         const delayed = (recipient: Recipient): Report => ({
           ...expiredReport(recipient, 'No try succeeded yet'),
           action: 'delayed',
         });
-        return addNotice('delayed', mail, waiting.map(delayed));
+        return addNotice('delayed', mail, told.map(delayed));
       }),
     settleInterrupted: () =>
       atomic(() => {
@@ -185,7 +253,7 @@ export function createQueue(options: QueueOptions): Queue {
           recordAll(
             mail,
             recipients.map((recipient) => ({ recipient, result: 'unknown', reply })),
-            0,
+            { relay: recipients[0]?.relay ?? '' },
           );
         }
         return interrupted.length;
@@ -198,7 +266,7 @@ export function createQueue(options: QueueOptions): Queue {
         // What was given up before was counted then, and what may have been sent is no failure.
         const byHand = statements.mail.get(id)?.['problem'] === heldByHand;
         const failing = (byHand ? statements.anyOpen : statements.anyWaiting).all(id);
-        say(options, mail, failing.length, 'failed', 0);
+        points.out(mail, failing.length, 'failed', { relay: String(failing[0]?.['relay'] ?? '') });
         statements.fail.run(id);
         statements.done.run(id);
         statements.dropNotices.run(id);
@@ -208,28 +276,18 @@ export function createQueue(options: QueueOptions): Queue {
   };
 
   /** False when there is nothing to tell, or nobody who can be told. */
-  function addNotice(kind: NoticeKind, mail: QueuedMail, report: readonly Report[]): boolean {
+  function addNotice(
+    kind: NoticeKind,
+    mail: Pick<QueuedMail, 'id' | 'sender'>,
+    report: readonly Report[] | readonly Warning[],
+  ): boolean {
     if (report.length === 0 || !options.tells(mail.sender)) return false;
     statements.addNotice.run(mail.id, kind, JSON.stringify(report), Math.round(options.clock.now()), queueClock.now());
     return true;
   }
 }
 
-function say(
-  options: QueueOptions,
-  mail: QueuedMail,
-  recipients: number,
-  outcome: 'sent' | 'failed',
-  relaySeconds: number,
-): void {
-  if (recipients === 0) return;
-  const queueSeconds = Math.max(0, options.queueClock.now() - mail.acceptedMs) / 1_000;
-  const fields = {
-    count: 1,
-    recipients,
-    size_bytes: mail.sizeBytes,
-    queue_seconds: queueSeconds,
-    relay_seconds: relaySeconds,
-  };
-  options.journal.add(createPoint('mail_out', options.clock.now(), { relay: options.relayId, outcome }, fields));
+/** Where it may have arrived: at the relay of this try, or of the one before when this one told nothing new. */
+function relayOf(outcome: Outcome, relay: string): string {
+  return outcome.result === 'unknown' ? relay : outcome.recipient.relay;
 }

@@ -92,12 +92,13 @@ export function createSend(options: SendOptions): Send {
     const { local } = options;
     if (local === undefined) return { bounce: () => Promise.resolve() };
     const { notices: bell, onGone, queue, queueClock, spool, retryPace, hostname } = parts;
-    const { db, clock, random } = options;
+    const { db, clock, isLocal, operator, random, traceId } = options;
     // The local server is on this machine or next to it: ten minutes are the longest pause.
     const pace = { firstMs: retryPace.firstMs, maxMs: Math.min(retryPace.maxMs, 600_000) };
     const relayHost = firstRelay(options).endpoint.host;
+    const expireMs = firstRelay(options).config.expireHours * 3_600_000;
     const own = { db, clock, random, log, local, bell, onGone, queue, queueClock, spool, pace, hostname, relayHost };
-    return { bounce: createBounce(own).run };
+    return { bounce: createBounce({ ...own, isLocal, operator, traceId, expireMs }).run };
   }
 
   /** Saves the queue's clock, gives up what is too old, tells senders that their mail is late. */

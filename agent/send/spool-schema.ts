@@ -27,19 +27,46 @@ CREATE TABLE recipient (
   unknowns INTEGER NOT NULL DEFAULT 0,
   last_reply TEXT NOT NULL DEFAULT '',
   dsn TEXT NOT NULL DEFAULT '',
+  tried_at INTEGER NOT NULL DEFAULT 0,
+  reason TEXT NOT NULL DEFAULT '',
+  relay TEXT NOT NULL DEFAULT '',
+  lane INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (mail, number)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX recipient_due ON recipient (due_ms, mail) WHERE state IN ('queued', 'unknown');
+CREATE INDEX recipient_due ON recipient (relay, lane, due_ms, mail) WHERE state IN ('queued', 'unknown');
 CREATE TABLE notice (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   mail TEXT NOT NULL REFERENCES mail (id) ON DELETE CASCADE,
-  kind TEXT NOT NULL CHECK (kind IN ('failed', 'delayed')),
+  kind TEXT NOT NULL CHECK (kind IN ('failed', 'delayed', 'relayed', 'warned')),
   report TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  due_ms INTEGER NOT NULL,
+  tries INTEGER NOT NULL DEFAULT 0,
+  summed INTEGER NOT NULL DEFAULT 0,
+  whom TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX notice_mail ON notice (mail);
+CREATE TABLE told (
+  whom TEXT NOT NULL,
+  what TEXT NOT NULL,
+  at_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX told_whom ON told (whom, what, at_ms);
+CREATE TABLE operator_note (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  subject TEXT NOT NULL,
+  text TEXT NOT NULL,
   created_at INTEGER NOT NULL,
   due_ms INTEGER NOT NULL,
   tries INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX notice_mail ON notice (mail);
+CREATE TABLE budget_use (
+  relay TEXT NOT NULL,
+  slot INTEGER NOT NULL,
+  mails INTEGER NOT NULL,
+  recipients INTEGER NOT NULL,
+  PRIMARY KEY (relay, slot)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE submitted (
   who TEXT NOT NULL,
   slot INTEGER NOT NULL,

@@ -1,5 +1,7 @@
 // What a server answers: read from any cut of bytes, bounded, and nothing that is not an SMTP reply is taken for one.
 
+import { maskAddress } from '#shared/log.ts';
+
 export type Reply = {
   readonly code: number;
   /** Enhanced status such as `5.1.1` (RFC 2034, 3463), when the server gave one whose class fits the code. */
@@ -76,6 +78,15 @@ export function createReplyReader(options: {
 /** For one line of text: `550 5.1.1 no such user / ask the postmaster`. */
 export function showReply(reply: Reply): string {
   return (reply.code + ' ' + reply.text.replaceAll(/\s*\n\s*/g, ' / ')).trim();
+}
+
+/** Characters of a reply in a log. */
+const maxLogged = 300;
+
+/** For logs: replies repeat the addresses they are about, and can be long. */
+export function maskReply(text: string): string {
+  const masked = text.replaceAll(/[^\s<>,;:()[\]"']{1,320}@[^\s<>,;:()[\]"']{1,255}/g, maskAddress);
+  return masked.length > maxLogged ? masked.slice(0, maxLogged) + '...' : masked;
 }
 
 /** Without line end and control characters, which would forge log lines. */

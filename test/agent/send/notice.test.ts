@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { composeNotice, statusOf } from '../../../agent/send/notice.ts';
+import { composeNotice } from '../../../agent/send/notice.ts';
 import type { NoticeOptions } from '../../../agent/send/notice.ts';
-import { nextState } from '../../../agent/send/outcome.ts';
+import { nextState, wants } from '../../../agent/send/outcome.ts';
 import type { Outcome, Recipient } from '../../../agent/send/outcome.ts';
+import { statusOf } from '../../../agent/send/report.ts';
 
 const base: NoticeOptions = {
   id: 'notice-1.abc',
@@ -16,6 +17,7 @@ const base: NoticeOptions = {
       status: '5.1.1',
       reply: '550 5.1.1 no such user',
       mayHaveArrived: false,
+      attemptedAt: Date.UTC(2026, 10, 25, 7, 59),
     },
   ],
   original: Buffer.from('Received: x\r\nMessage-ID: <orig@office.test>\r\nSubject: offer\r\n\r\nsecret body'),
@@ -23,6 +25,7 @@ const base: NoticeOptions = {
   createdAt: Date.UTC(2026, 10, 25, 8),
   hostname: 'nas.office.test',
   relayHost: 'smtp.provider.test',
+  traceId: 'test-trace',
 };
 
 test('a notice of failure is a multipart/report, answers the mail it is about, and shows its header only', () => {
@@ -38,23 +41,27 @@ test('a notice of failure is a multipart/report, answers the mail it is about, a
       'In-Reply-To: <orig@office.test>',
       'References: <orig@office.test>',
       'Auto-Submitted: auto-replied',
+      'Precedence: bulk',
+      'X-Auto-Response-Suppress: All',
+      'X-Mailferry-Trace: in test-trace',
       'MIME-Version: 1.0',
       'Content-Type: multipart/report; report-type=delivery-status;',
       '\tboundary="=_mailferry_notice-1.abc"',
       '',
       '--=_mailferry_notice-1.abc',
       'Content-Type: text/plain; charset=utf-8',
-      'Content-Transfer-Encoding: 8bit',
+      'Content-Transfer-Encoding: 7bit',
       '',
       'Your mail of Wed, 25 Nov 2026 07:00:00 +0000 could not be delivered to:',
       '',
       '  nobody@world.test',
       '      550 5.1.1 no such user',
       '',
-      'It will not be tried again. The header of your mail follows.',
+      'It will not be tried again. The header of the mail follows.',
       '',
       '--=_mailferry_notice-1.abc',
       'Content-Type: message/delivery-status',
+      'Content-Transfer-Encoding: 7bit',
       '',
       'Reporting-MTA: dns; nas.office.test',
       'Arrival-Date: Wed, 25 Nov 2026 07:00:00 +0000',
@@ -64,7 +71,7 @@ test('a notice of failure is a multipart/report, answers the mail it is about, a
       'Status: 5.1.1',
       'Remote-MTA: dns; smtp.provider.test',
       'Diagnostic-Code: smtp; 550 5.1.1 no such user',
-      'Last-Attempt-Date: Wed, 25 Nov 2026 08:00:00 +0000',
+      'Last-Attempt-Date: Wed, 25 Nov 2026 07:59:00 +0000',
       '',
       '--=_mailferry_notice-1.abc',
       'Content-Type: text/rfc822-headers',
@@ -119,6 +126,109 @@ test('a delayed mail is told as such', () => {
   );
 });
 
+test('a report carries what RFC 3461 asked for, the meaning in plain words, and how long a delayed mail is tried', () => {
+  const [report] = base.reports;
+  assert.ok(report);
+  const delayed = {
+    ...report,
+    action: 'delayed' as const,
+    status: '4.2.2',
+    reply: '452 4.2.2 over quota',
+    original: 'rfc822;Nobody+list@world.test',
+    meaning: "The recipient's mailbox is full",
+    remedy: 'Tell the recipient in another way',
+    host: 'second.provider.test',
+  };
+  const retryUntil = Date.UTC(2026, 10, 30, 7);
+  const text = composeNotice({
+    ...base,
+    kind: 'delayed',
+    reports: [delayed],
+    envid: 'QQ314159\r\nX: y',
+    retryUntil,
+  }).toString();
+  assert.match(
+    text,
+    /\r\n\r\nOriginal-Envelope-Id: QQ314159 X: y\r\nReporting-MTA: dns; nas\.office\.test\r\nArrival-Date: /,
+  );
+  assert.match(
+    text,
+    /\r\n\r\nOriginal-Recipient: rfc822; Nobody\+list@world\.test\r\nFinal-Recipient: rfc822; nobody@world\.test\r\nAction: delayed\r\nStatus: 4\.2\.2\r\nRemote-MTA: dns; second\.provider\.test\r\nDiagnostic-Code: smtp; 452 4\.2\.2 over quota\r\nLast-Attempt-Date: .*\r\nWill-Retry-Until: Mon, 30 Nov 2026 07:00:00 \+0000\r\n/,
+  );
+  assert.match(
+    text,
+    /This means: The recipient's mailbox is full\.\r\n {6}What helps: Tell the recipient in another way\.\r\n/,
+  );
+});
+
+test('words of ours are not given out as the answer of a server', () => {
+  const [report] = base.reports;
+  assert.ok(report);
+  const { attemptedAt, ...never } = report;
+  assert.ok(attemptedAt);
+  const text = composeNotice({
+    ...base,
+    reports: [{ ...never, reply: 'Not sent within 10 hours', status: '4.4.7' }],
+  }).toString();
+  assert.match(text, /Status: 4\.4\.7\r\nDiagnostic-Code: x-mailferry; Not sent within 10 hours\r\n\r\n--/);
+  assert.doesNotMatch(text, /Remote-MTA|Last-Attempt-Date/);
+});
+
+test('a mail that was handed on to a server without confirmations is told as relayed, not as delivered', () => {
+  const [report] = base.reports;
+  assert.ok(report);
+  const text = composeNotice({
+    ...base,
+    kind: 'relayed',
+    reports: [{ ...report, action: 'relayed', status: '2.0.0', reply: '250 2.0.0 taken' }],
+  }).toString();
+  assert.match(text, /Subject: Your mail was handed on\r\n[^]*Action: relayed\r\nStatus: 2\.0\.0\r\n/);
+});
+
+test('the operator reads whose mail it was, and the mail itself as far as it can be shown', () => {
+  const original = Buffer.from('Subject: offer\r\n\r\nThe price is 5 \u20ac.\n');
+  const text = composeNotice({
+    ...base,
+    to: 'postmaster@office.test',
+    sender: 'stranger@other.test',
+    original,
+    whole: true,
+  }).toString();
+  assert.match(text, /To: <postmaster@office\.test>\r\nSubject: A mail could not be delivered\r\n/);
+  assert.match(text, /A mail of stranger@other\.test of Wed, 25 Nov 2026 07:00:00 \+0000 could not be delivered to:/);
+  assert.match(
+    text,
+    /Content-Type: message\/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\nSubject: offer\r\n\r\nThe price is 5 \u20ac\.\r\n\r\n--/,
+  );
+  const long = composeNotice({
+    ...base,
+    original: Buffer.from('Subject: x\r\n\r\n' + 'y'.repeat(2_000)),
+    whole: true,
+  }).toString();
+  assert.match(long, /text\/rfc822-headers[^]*Subject: x/);
+  assert.doesNotMatch(long, /yyy/);
+});
+
+test('who is told what: failure and delay when nothing was asked, else exactly what was asked', () => {
+  const recipient: Recipient = {
+    number: 0,
+    address: 'a@world.test',
+    state: 'queued',
+    attempts: 0,
+    unknowns: 0,
+    lastReply: '',
+  };
+  const told = (notify?: readonly ('NEVER' | 'SUCCESS' | 'FAILURE' | 'DELAY')[]): string =>
+    (['SUCCESS', 'FAILURE', 'DELAY'] as const)
+      .filter((what) => wants(notify === undefined ? recipient : { ...recipient, dsn: { notify } }, what))
+      .join(' ');
+  assert.equal(told(), 'FAILURE DELAY');
+  assert.equal(told(['NEVER']), '');
+  assert.equal(told(['SUCCESS']), 'SUCCESS');
+  assert.equal(told(['FAILURE']), 'FAILURE');
+  assert.equal(told(['SUCCESS', 'FAILURE', 'DELAY']), 'SUCCESS FAILURE DELAY');
+});
+
 test('the status of a reply is its enhanced code when that fits, else its class', () => {
   const rows: readonly (readonly [string | undefined, string, string])[] = [
     [undefined, '550 5.1.1 no such user', '5.1.1'],
@@ -127,6 +237,7 @@ test('the status of a reply is its enhanced code when that fits, else its class'
     ['4.2.1', '550 strange', '5.0.0'],
     [undefined, '450 4.2.1 later', '4.2.1'],
     [undefined, '450 later', '4.0.0'],
+    [undefined, '250 2.1.5 taken', '2.1.5'],
     [undefined, 'no answer at all', '4.4.7'],
     [undefined, '', '4.4.7'],
   ];
