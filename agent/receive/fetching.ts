@@ -3,16 +3,18 @@
 // bounded read-ahead; a session that broke hands nothing more over.
 import { describe } from '#shared/failure.ts';
 import type { FetchedMail } from './body.ts';
-import { topOf } from './deletion.ts';
+import { fingerprintOfHead } from './fingerprint.ts';
 import { isTooOld } from './first-run.ts';
 import { handOver } from './handover.ts';
 import type { Outcome } from './handover.ts';
+import { topOf } from './looking.ts';
 import type { Pop3 } from './pop3.ts';
 import { Pop3Error } from './pop3-error.ts';
 import { troubleOf } from './problem.ts';
 import { isOversized, limitsOf } from './round-run.ts';
 import type { Item, Run } from './round-run.ts';
 import { createSlots } from './slots.ts';
+import { nameByContent, settleUnnamed } from './unnamed.ts';
 
 /** So many refusals in a row and the local server is wrong, not the mail. */
 export const maxRefusedInRow = 5;
@@ -41,7 +43,7 @@ export async function fetchNew(run: Run, pop3: Pop3): Promise<void> {
   // None may be left behind: the next round would hand its mail over a second time.
   const results = await Promise.allSettled(tasks);
   for (const result of results) if (result.status === 'rejected') throw result.reason;
-  if (run.byContent) forgetOthers(run);
+  settleUnnamed(run);
 }
 
 function dueItems(run: Run): readonly Item[] {
@@ -70,13 +72,6 @@ function cut(run: Run, due: readonly Item[]): readonly Item[] {
   return chosen;
 }
 
-/** Without UIDL: when all mails were read, what is known beyond them is gone. */
-function forgetOthers(run: Run): void {
-  const items = run.items ?? [];
-  if (!items.every(({ entry }) => entry.id > 0)) return;
-  run.deps.ledger.onlyThese(run.deps.account.id, new Set(items.map(({ entry }) => entry.id)), run.today);
-}
-
 function isOver(run: Run): boolean {
   const { signal, memory } = run.options;
   const stopped = signal.aborted || memory.owed.size > 0 || memory.refusedInRow >= maxRefusedInRow;
@@ -86,15 +81,13 @@ function isOver(run: Run): boolean {
 async function fetchOne(run: Run, pop3: Pop3, item: Item, sessions: ReturnType<typeof createSlots>): Promise<void> {
   const { deps, options, today } = run;
   const startedAt = deps.clock.monotonic();
-  const { since } = run;
-  const isOld = since !== undefined && item.entry.id <= since.firstId && !item.entry.recheck;
-  if (isOld && passOverOld(run, item, since.at, await topOf(pop3, item.listed.number))) return;
+  if (isOfFirstRun(run, item) && passOverOld(run, item, await topOf(pop3, item.listed.number))) return;
   const mail = await retrieve(run, pop3, item);
   if (mail === undefined) return;
   const readAt = deps.clock.monotonic();
   try {
-    if (isOld && passOverOld(run, item, since.at, mail.head)) return;
-    if (run.byContent && !nameByContent(run, item, mail.sha256)) return;
+    if (item.listed.uidl === '' && !nameByContent(run, item, mail.sha256)) return;
+    if (isOfFirstRun(run, item) && passOverOld(run, item, mail.head)) return;
     await sessions.take();
     try {
       if (isOver(run)) return;
@@ -123,23 +116,19 @@ async function fetchOne(run: Run, pop3: Pop3, item: Item, sessions: ReturnType<t
   }
 }
 
-/** True when the mail came before the day from which mails are wanted: it is never handed over and never deleted. */
-function passOverOld(run: Run, item: Item, sinceAt: number, head: Buffer | undefined): boolean {
-  if (head === undefined || !isTooOld(head, sinceAt)) return false;
-  run.deps.ledger.passOver([item.entry.id]);
-  item.entry = { ...item.entry, state: 'passed-over' };
-  return true;
+/** It was there when only mails from a day on were wanted, and nobody has looked at its day yet. */
+function isOfFirstRun({ since }: Run, { entry }: Item): boolean {
+  const { id, state, recheck } = entry;
+  return since !== undefined && state === 'seen' && !recheck && id > 0 && id <= since.firstId;
 }
 
-/** Without UIDL the n-th mail with this content is the one that the ledger knows so; false when it is not its turn yet. */
-function nameByContent(run: Run, item: Item, sha256: string): boolean {
-  const { deps, options } = run;
-  const occurrence = (run.contents.get(sha256) ?? 0) + 1;
-  run.contents.set(sha256, occurrence);
-  options.memory.retries.delete(item.entry.id);
-  item.entry = deps.ledger.byContent(deps.account.id, sha256, occurrence);
-  const retry = options.memory.retries.get(item.entry.id);
-  return options.impatient || retry === undefined || retry.dueAt <= deps.clock.monotonic();
+/** True when the mail came before the day from which mails are wanted: it is never handed over and never deleted. */
+function passOverOld(run: Run, item: Item, head: Buffer | undefined): boolean {
+  if (head === undefined || !isTooOld(head, run.since?.at ?? -Infinity)) return false;
+  const { sizeBytes } = item.listed;
+  run.deps.ledger.passOver([{ id: item.entry.id, listedBytes: sizeBytes, fingerprint: fingerprintOfHead(head) }]);
+  item.entry = { ...item.entry, state: 'passed-over' };
+  return true;
 }
 
 /** The whole mail, or undefined when it could not be had. */

@@ -58,15 +58,15 @@ export async function handOver(deps: HandOverDeps, job: HandOver): Promise<Outco
   const { account, ledger } = deps;
   const { mail, today, listedBytes } = job;
   const begunAt = deps.clock.monotonic();
-  const entry = job.entry.recheck ? ledger.identify(account.id, job.entry, mail.sha256, today) : job.entry;
-  if (entry.state !== 'seen') return { kind: 'known', text: '', entry };
   const header = readHeader(mail.head);
+  const fingerprint = fingerprintOf(header);
+  const entry = ledger.identify(account.id, job.entry, { sha256: mail.sha256, fingerprint, listedBytes }, today);
+  if (entry.state !== 'seen') return { kind: 'known', text: '', entry };
   const { from, recipients } = envelopeOf(header, account);
   const before = ledger.recipients(entry.id).filter(({ verdict }) => verdict !== 'later');
   const missing = recipients.filter((address) => !before.some((known) => known.address === address));
   const { now, aside, session } = await hand(deps, job, { header, from, missing });
   // From here to the record nothing is awaited: its session, free again, cannot have got to the end of another mail yet.
-  const fingerprint = fingerprintOf(header);
   const fetched = { sha256: mail.sha256, sizeBytes: mail.body.sizeBytes, listedBytes, fingerprint };
   const all = [...before, ...now];
   const open = all.filter(({ verdict }) => verdict === 'later');

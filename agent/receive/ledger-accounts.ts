@@ -22,6 +22,14 @@ export type AccountRows = {
    */
   readonly keepInForce: (account: string, wanted: Keep) => { readonly keep: Keep; readonly kept: number };
   readonly confirmKeep: (account: string, keep: Keep) => void;
+  /** This state is an old one, or was copied: another life may have handed over what it does not know. */
+  readonly askAll: () => void;
+  /** A person must say what mails are that this state does not know. */
+  readonly asks: (account: string) => boolean;
+  /** They are new; or those up to `firstId` are wanted from a day on. */
+  readonly decided: (account: string, since?: { readonly at: number; readonly firstId: number }) => void;
+  /** The keeping time in force, without asking for another. */
+  readonly keepOf: (account: string) => Keep | undefined;
 };
 
 export function createAccountRows(db: Database): AccountRows {
@@ -30,6 +38,16 @@ export function createAccountRows(db: Database): AccountRows {
     'INSERT INTO received_account (account, first_run, since_at, first_id) VALUES (?, ?, ?, ?)',
   );
   const setKeep = db.prepare('UPDATE received_account SET keep = ? WHERE account = ?');
+  const askAll = db.prepare('UPDATE received_account SET asks = 1 WHERE asks = 0');
+  const selectAsks = db.prepare('SELECT asks FROM received_account WHERE account = ?');
+  const decided = db.prepare('UPDATE received_account SET asks = 0 WHERE account = ?');
+  const beginAgain = db.prepare(
+    "UPDATE received_account SET asks = 0, first_run = 'since', since_at = ?, first_id = ? WHERE account = ?",
+  );
+  const keepOf = (account: string): Keep | undefined => {
+    const text = select.get(account)?.['keep'];
+    return typeof text === 'string' ? readKeep(text) : undefined;
+  };
   const countKept = db.prepare(
     "SELECT count(*) AS n FROM received WHERE account = ? AND state IN ('handed-over', 'delete-pending')",
   );
@@ -56,5 +74,12 @@ export function createAccountRows(db: Database): AccountRows {
       return { keep: wanted, kept: 0 };
     },
     confirmKeep: (account, keep) => void setKeep.run(spellKeep(keep), account),
+    askAll: () => void askAll.run(),
+    asks: (account) => selectAsks.get(account)?.['asks'] === 1,
+    decided(account, since) {
+      if (since === undefined) decided.run(account);
+      else beginAgain.run(since.at, since.firstId, account);
+    },
+    keepOf,
   };
 }

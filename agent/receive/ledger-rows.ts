@@ -16,15 +16,28 @@ export type Entry = {
   readonly sha256: string | undefined;
   /** See fingerprint.ts; undefined when it was never fetched, or its header holds too little. */
   readonly fingerprint: string | undefined;
-  /** Gone because somebody else removed it, not because we deleted it. */
+  /** Gone, and not because we deleted it: somebody else did, or it stands under another UIDL. */
   readonly absent: boolean;
   /** Failed tries to fetch or hand over. */
   readonly attempts: number;
-  /** Ordinal of the seen day on which it was handed over or quarantined. */
+  /** Ordinal of the seen day on which it was handed over or quarantined; 0 when it was passed over. */
   readonly settledDay: number | undefined;
 };
 
 export type Rows = ReturnType<typeof createRows>;
+/** Where a mail stands in the listing. */
+export type Place = Pick<Entry, 'uidl' | 'occurrence'>;
+export type Content = {
+  readonly sha256: string;
+  readonly fingerprint?: string | undefined;
+  readonly listedBytes?: number | undefined;
+};
+/** What a listing and TOP show of a mail that is not fetched. */
+export type Look = {
+  readonly id: number;
+  readonly listedBytes?: number | undefined;
+  readonly fingerprint?: string | undefined;
+};
 
 export function createRows(db: Database) {
   const columns =
@@ -43,16 +56,51 @@ export function createRows(db: Database) {
   const prune = db.prepare("DELETE FROM received WHERE account = ? AND state = 'gone' AND gone_day < ?");
   const failed = db.prepare('UPDATE received SET attempts = attempts + 1 WHERE id = ?');
   const setState = db.prepare('UPDATE received SET state = ? WHERE id = ?');
-  const setGone = db.prepare("UPDATE received SET state = 'gone', gone_day = ?, absent = ? WHERE id = ?");
-  const doubt = db.prepare("UPDATE received SET state = 'seen', recheck = 1, absent = 0 WHERE id = ?");
+  const setGone = db.prepare("UPDATE received SET state = 'gone', recheck = 0, gone_day = ?, absent = 0 WHERE id = ?");
+  // What came back and was in doubt is what it was before: deleted by us, or not.
+  const setAbsent = db.prepare(
+    'UPDATE received SET absent = CASE WHEN recheck = 1 AND gone_day IS NOT NULL THEN absent ELSE 1 END, ' +
+      "state = 'gone', recheck = 0, gone_day = ? WHERE id = ?",
+  );
+  // Whether it was gone, and why, is kept until its content has told what it is.
+  const doubt = db.prepare("UPDATE received SET state = 'seen', recheck = 1 WHERE id = ?");
+  // What is named by its content is in no doubt, and without evidence nothing can be compared.
+  const doubtAll = db.prepare(
+    "UPDATE received SET state = 'seen', recheck = 1 WHERE account = ? AND state <> 'gone' AND " +
+      "(sha256 IS NOT NULL OR fingerprint IS NOT NULL) AND substr(uidl, 1, 1) <> x'00'",
+  );
+  // Both name the condition of the index received_stray in its very words.
+  const stray = 'FROM received WHERE account = ? AND (absent = 1 OR recheck = 1) AND (absent = 1 OR gone_day IS NULL)';
+  const strayContent = db.prepare('SELECT ' + columns + ' ' + stray + ' AND sha256 = ? ORDER BY id LIMIT 1');
+  const strayHeader = db.prepare(
+    'SELECT ' +
+      columns +
+      ' ' +
+      stray +
+      ' AND sha256 IS NULL AND fingerprint = ? AND listed_bytes = ? ORDER BY id LIMIT 1',
+  );
+  const strays = db.prepare('SELECT ' + columns + ' ' + stray + ' ORDER BY id');
+  const sameUidl = db.prepare(
+    'SELECT ' +
+      columns +
+      " FROM received WHERE account = ? AND uidl = ? AND sha256 = ? AND (recheck = 1 OR state = 'gone') " +
+      'ORDER BY occurrence = ? DESC, id LIMIT 1',
+  );
+  const lastOccurrence = db.prepare('SELECT max(occurrence) AS n FROM received WHERE account = ? AND uidl = ?');
+  const passOver = db.prepare(
+    "UPDATE received SET state = 'passed-over', settled_day = 0, recheck = 0, " +
+      'listed_bytes = coalesce(?, listed_bytes), fingerprint = coalesce(?, fingerprint) WHERE id = ?',
+  );
+  const resize = db.prepare('UPDATE received SET listed_bytes = ? WHERE id = ?');
   // Its bytes may differ by what the provider put on top: the old digest says nothing any more.
   const rename = db.prepare(
     'UPDATE received SET uidl = ?, occurrence = ?, listed_bytes = ?, sha256 = NULL, absent = 0 WHERE id = ?',
   );
-  const move = db.prepare('UPDATE received SET occurrence = ? WHERE id = ?');
+  const move = db.prepare('UPDATE received SET uidl = ?, occurrence = ? WHERE id = ?');
   // A settled mail is settled still, whatever was in doubt; its recipients say how.
   const restore = db.prepare(
-    "UPDATE received SET recheck = 0, state = CASE WHEN settled_day IS NULL THEN 'seen' " +
+    'UPDATE received SET recheck = 0, absent = 0, gone_day = NULL, ' +
+      "state = CASE WHEN settled_day IS NULL THEN 'seen' WHEN settled_day = 0 THEN 'passed-over' " +
       "WHEN EXISTS (SELECT 1 FROM received_recipient WHERE mail = received.id AND verdict = 'refused') THEN 'quarantined' " +
       "ELSE 'handed-over' END WHERE id = ?",
   );
@@ -75,8 +123,11 @@ export function createRows(db: Database) {
     prune: (account: string, beforeDay: number): void => void prune.run(account, beforeDay),
     failed: (id: number): void => void failed.run(id),
     setState: (id: number, state: MailState): void => void setState.run(state, id),
-    setGone: (id: number, today: number): void => void setGone.run(today, 0, id),
-    setAbsent: (id: number, today: number): void => void setGone.run(today, 1, id),
+    setGone: (id: number, today: number): void => void setGone.run(today, id),
+    setAbsent: (id: number, today: number): void => void setAbsent.run(today, id),
+    passOver: ({ id, listedBytes, fingerprint }: Look): void =>
+      void passOver.run(listedBytes ?? null, fingerprint ?? null, id),
+    resize: (id: number, listedBytes: number): void => void resize.run(listedBytes, id),
     rename(
       id: number,
       place: { readonly uidl: string; readonly occurrence: number; readonly bytes: number | undefined },
@@ -87,7 +138,27 @@ export function createRows(db: Database) {
       doubt.run(entry.id);
       return { ...entry, state: 'seen', recheck: true };
     },
-    move: (id: number, occurrence: number): void => void move.run(occurrence, id),
+    doubtAll: (account: string): void => void doubtAll.run(account),
+    move: (id: number, { uidl, occurrence }: Place): void => void move.run(bytesOf(uidl), occurrence, id),
+    /** A mail of this content whose place is in doubt, or that is missing. Not one that we deleted: its double is new. */
+    stray(account: string, { sha256, fingerprint, listedBytes }: Content): Entry | undefined {
+      const row =
+        strayContent.get(account, sha256) ??
+        // Of a mail that was moved once only its header and size are known.
+        (fingerprint === undefined || listedBytes === undefined
+          ? undefined
+          : strayHeader.get(account, fingerprint, listedBytes));
+      return row === undefined ? undefined : decodeEntry(row);
+    },
+    strays: (account: string): readonly Entry[] => strays.all(account).map(decodeEntry),
+    /** The same, of this UIDL, and also one that we deleted: it came back. */
+    sameUidl(account: string, { uidl, occurrence }: Place, sha256: string): Entry | undefined {
+      const row = sameUidl.get(account, bytesOf(uidl), sha256, occurrence);
+      return row === undefined ? undefined : decodeEntry(row);
+    },
+    lastOccurrence: (account: string, uidl: string): number =>
+      Number(lastOccurrence.get(account, bytesOf(uidl))?.['n'] ?? 0),
+    byId: (id: number): Entry => decode(one.get(id)),
     restore(id: number): Entry {
       restore.run(id);
       return decode(one.get(id));

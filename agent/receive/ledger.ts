@@ -12,12 +12,14 @@ import { createAccountRows } from './ledger-accounts.ts';
 import type { AccountRows, FirstRun } from './ledger-accounts.ts';
 import { createDays } from './ledger-days.ts';
 import type { Days } from './ledger-days.ts';
+import { createLives } from './ledger-lives.ts';
+import type { Lives } from './ledger-lives.ts';
 import { createRows, decodeRecipient } from './ledger-rows.ts';
-import type { Entry } from './ledger-rows.ts';
-import { entryByContent, forgetOthers, identify, reconcile, rename } from './reconcile.ts';
+import type { Content, Entry, Look, Place } from './ledger-rows.ts';
+import { entryByContent, forgetOthers, identify, recognise, reconcile, rename } from './reconcile.ts';
 import type { Listed } from './reconcile.ts';
 
-export type { Entry, Listed };
+export type { Content, Entry, Listed, Look, Place };
 export type { FirstRun } from './ledger-accounts.ts';
 
 export const ledgerSchema = `
@@ -38,6 +40,8 @@ CREATE TABLE received (
   gone_day INTEGER,
   UNIQUE (account, uidl, occurrence)
 ) STRICT;
+CREATE INDEX received_open ON received (account) WHERE state <> 'gone' OR absent = 1;
+CREATE INDEX received_stray ON received (account, sha256) WHERE absent = 1 OR recheck = 1;
 CREATE TABLE received_recipient (
   mail INTEGER NOT NULL REFERENCES received (id) ON DELETE CASCADE,
   address TEXT NOT NULL,
@@ -50,7 +54,13 @@ CREATE TABLE received_account (
   first_run TEXT NOT NULL CHECK (first_run IN ('all', 'new-only', 'since')),
   since_at INTEGER,
   first_id INTEGER NOT NULL,
-  keep TEXT
+  keep TEXT,
+  asks INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE received_life (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  ended INTEGER NOT NULL,
+  adoption TEXT NOT NULL
 ) STRICT;
 CREATE TABLE seen_day (
   ordinal INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -66,6 +76,7 @@ export type Fetched = {
 };
 
 export type Ledger = Days & {
+  readonly lives: Lives;
   /** Does `work`, calls of this ledger, in a commit that is shared with others; resolves when it is on disk. */
   readonly together: Commits['join'];
   /** See commits.ts. */
@@ -81,25 +92,48 @@ export type Ledger = Days & {
   readonly onlyThese: (account: string, present: ReadonlySet<number>, today: number) => void;
   /** Known mails stand under other UIDLs now. */
   readonly rename: (account: string, moves: readonly { readonly id: number; readonly listed: Listed }[]) => void;
-  /** Never to be handed over, never to be deleted. */
-  readonly passOver: (ids: readonly number[]) => void;
-  /** The UIDL stands for another mail, perhaps: content must tell. */
-  readonly distrust: (entry: Entry) => Entry;
+  /** Never to be handed over, never to be deleted; with what was seen of them, to know them again. */
+  readonly passOver: (mails: readonly Look[]) => void;
+  /** A UIDL was found to stand for another mail: content must tell what all of them stand for. */
+  readonly doubtAll: (account: string) => void;
+  /** Mails whose place is in doubt, or that are missing though we did not delete them. */
+  readonly strays: (account: string) => readonly Entry[];
+  /** Known mails were found at these places. */
+  readonly recognise: (
+    account: string,
+    finds: readonly { readonly id: number; readonly place: Place }[],
+    today: number,
+  ) => void;
+  /** The provider counts the bytes of a mail otherwise now; its content was compared. */
+  readonly resize: (id: number, listedBytes: number) => void;
   /** The first listing of an account and what is to be done with it, in one. */
   readonly begin: (
     account: string,
     firstRun: FirstRun,
-    found: { readonly listing: readonly Listed[]; readonly complete: boolean; readonly today: number },
+    found: {
+      readonly listing: readonly Listed[];
+      readonly complete: boolean;
+      readonly today: number;
+      /** Rows that stand for the last mails of the listing, which have no UIDL. */
+      readonly others?: readonly Entry[];
+      /** Of what TOP showed, by number. */
+      readonly fingerprints?: ReadonlyMap<number, string>;
+    },
   ) => readonly Entry[];
   /** Brings the rows of an account in line with a listing, gives one entry per listed mail, in order. */
   readonly reconcile: (
     account: string,
     listing: readonly Listed[],
-    complete: boolean,
-    today: number,
+    facts: {
+      /** Nothing is missing in the listing. */
+      readonly complete: boolean;
+      readonly today: number;
+      /** Mails without a usable UIDL are there too. */
+      readonly unnamed?: boolean;
+    },
   ) => readonly Entry[];
-  /** For an entry with `recheck`: what is known of the mail with this content, or a fresh entry when nothing is. */
-  readonly identify: (account: string, entry: Entry, sha256: string, today: number) => Entry;
+  /** What is known of the mail with this content that stands at the place of `entry`; a fresh entry when nothing is. */
+  readonly identify: (account: string, entry: Entry, content: Content, today: number) => Entry;
   readonly recipients: (id: number) => readonly LocalRecipient[];
   /** What the local server said, without an end of the matter yet. */
   readonly noteVerdicts: (id: number, fetched: Fetched, recipients: readonly LocalRecipient[]) => void;
@@ -146,28 +180,36 @@ export function createLedger(options: {
     'UPDATE received SET state = ?, settled_day = coalesce(settled_day, ?), attempts = 0 WHERE id = ?',
   );
 
-  function noteVerdicts(id: number, fetched: Fetched, recipients: readonly LocalRecipient[]): void {
-    transaction(db, () => {
-      const { sha256, sizeBytes, listedBytes, fingerprint } = fetched;
-      noteFetched.run(sha256, sizeBytes, listedBytes ?? null, fingerprint ?? null, id);
-      for (const { address, verdict, text } of recipients)
-        upsertRecipient.run(id, address, verdict, text.slice(0, 1_000));
-    });
+  /** In the caller's transaction. */
+  function note(id: number, fetched: Fetched, recipients: readonly LocalRecipient[]): void {
+    const { sha256, sizeBytes, listedBytes, fingerprint } = fetched;
+    noteFetched.run(sha256, sizeBytes, listedBytes ?? null, fingerprint ?? null, id);
+    for (const { address, verdict, text } of recipients)
+      upsertRecipient.run(id, address, verdict, text.slice(0, 1_000));
   }
 
   return {
     together: commits.join,
     settled: commits.settled,
     ...createDays(db),
+    lives: createLives(db),
     accounts,
     begin: (account, firstRun, found) =>
       transaction(db, () => {
-        const entries = reconcile(rows, { account, ...found });
+        const { others = [], listing, complete, today } = found;
+        const named = listing.slice(0, listing.length - others.length);
+        const entries = [
+          ...reconcile(rows, { account, listing: named, complete, today, unnamed: others.length > 0 }),
+          ...others,
+        ];
         const firstId = entries.reduce((highest, { id }) => Math.max(highest, id), 0);
         accounts.begin(account, firstRun, firstId);
         if (firstRun.kind !== 'new-only') return entries;
-        for (const { id } of entries) rows.setState(id, 'passed-over');
-        return entries.map((entry) => ({ ...entry, state: 'passed-over' }));
+        return entries.map((entry, index) => {
+          const { number = 0, sizeBytes } = found.listing[index] ?? {};
+          rows.passOver({ id: entry.id, listedBytes: sizeBytes, fingerprint: found.fingerprints?.get(number) });
+          return { ...entry, state: 'passed-over' };
+        });
       }),
     entries: rows.all,
     openEntries: rows.open,
@@ -175,17 +217,23 @@ export function createLedger(options: {
       transaction(db, () => entryByContent(rows, { account, sha256, occurrence })),
     onlyThese: (account, present, today) => transaction(db, () => forgetOthers(rows, account, present, today)),
     rename: (account, moves) => transaction(db, () => rename(rows, account, moves)),
-    passOver: (ids) => transaction(db, () => ids.forEach((id) => rows.setState(id, 'passed-over'))),
-    distrust: (entry) => rows.doubt(entry),
-    reconcile: (account, listing, complete, today) =>
-      transaction(db, () => reconcile(rows, { account, listing, complete, today })),
-    identify: (account, entry, sha256, today) =>
-      transaction(db, () => identify(rows, { account, entry, sha256, today })),
+    passOver: (mails) => transaction(db, () => mails.forEach((mail) => rows.passOver(mail))),
+    doubtAll: rows.doubtAll,
+    strays: rows.strays,
+    recognise: (account, finds, today) => transaction(db, () => recognise(rows, account, finds, today)),
+    resize: rows.resize,
+    reconcile: (account, listing, facts) => transaction(db, () => reconcile(rows, { account, listing, ...facts })),
+    identify(account, entry, content, today) {
+      // Nearly always: a mail that nobody has seen before.
+      const isPlain = !entry.recheck && (entry.sha256 ?? content.sha256) === content.sha256;
+      if (isPlain && rows.stray(account, content) === undefined) return entry;
+      return transaction(db, () => identify(rows, { account, entry, content, today }));
+    },
     recipients: (id) => selectRecipients.all(id).map(decodeRecipient),
-    noteVerdicts,
+    noteVerdicts: (id, fetched, recipients) => transaction(db, () => note(id, fetched, recipients)),
     settle(id, state, facts) {
       transaction(db, () => {
-        noteVerdicts(id, facts.fetched, facts.recipients);
+        note(id, facts.fetched, facts.recipients);
         settleMail.run(state, facts.today, id);
         if (facts.point !== undefined) journal.add(facts.point);
       });

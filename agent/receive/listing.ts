@@ -5,13 +5,22 @@ import type { Sink } from './wire.ts';
 export type Lines = { readonly sink: Sink; readonly finish: () => void; readonly tooLong: () => number };
 
 /** Data cut into lines (latin1, without CRLF); lines above `maxBytes` are skipped and counted, the rest goes on. */
-export function createLines(options: { readonly maxBytes: number; readonly onLine: (line: string) => void }): Lines {
+export function createLines(options: {
+  readonly maxBytes: number;
+  readonly onLine: (line: string) => void;
+  /** Gets the beginning of a line that is skipped. */
+  readonly onLong?: (beginning: string) => void;
+}): Lines {
   let rest = '';
   let skipping = false;
   let tooLong = 0;
+  const skip = (beginning: string): void => {
+    tooLong += 1;
+    options.onLong?.(beginning.slice(0, options.maxBytes));
+  };
   const take = (line: string): void => {
     if (skipping) skipping = false;
-    else if (line.length > options.maxBytes) tooLong += 1;
+    else if (line.length > options.maxBytes) skip(line);
     else options.onLine(line);
   };
   return {
@@ -20,7 +29,7 @@ export function createLines(options: { readonly maxBytes: number; readonly onLin
       rest = lines.pop() ?? '';
       for (const line of lines) take(line);
       if (rest.length > options.maxBytes + 1) {
-        if (!skipping) tooLong += 1;
+        if (!skipping) skip(rest);
         skipping = true;
         // A CR at the very end may be half of a line end.
         rest = rest.endsWith('\r') ? '\r' : '';
@@ -39,7 +48,12 @@ export const maxUidlBytes = 512;
 /** More mails than that are not one mailbox but a mistake, or an attack on our memory. */
 export const maxListed = 1_000_000;
 
-export type NumberedEntries<T> = { readonly entries: ReadonlyMap<number, T>; readonly badLines: number };
+export type NumberedEntries<T> = {
+  readonly entries: ReadonlyMap<number, T>;
+  readonly badLines: number;
+  /** Numbers, in order, of mails whose line makes no sense but for the number: no UIDL, or one that is too long. */
+  readonly unread: readonly number[];
+};
 
 type Decode<T> = (rest: string) => T | undefined;
 export const decodeUidl: Decode<string> = (rest) => (rest === '' || rest.length > maxUidlBytes ? undefined : rest);
@@ -54,16 +68,27 @@ export function createEntries<T>(decode: Decode<T>): {
   readonly result: () => NumberedEntries<T>;
 } {
   const entries = new Map<number, T>();
+  const unread = new Set<number>();
   let bad = 0;
   const lines = createLines({
     maxBytes: maxUidlBytes + 16,
     onLine(line) {
-      const found = /^(\d{1,9}) ([^]*)$/.exec(line);
+      const found = /^(\d{1,9})(?: ([^]*))?$/.exec(line);
       const number = Number(found?.[1] ?? 0);
       const value = decode(found?.[2] ?? '');
+      if (number >= 1 && value === undefined && unread.size < maxListed) unread.add(number);
       if (number < 1 || value === undefined || entries.has(number) || entries.size >= maxListed) bad += 1;
       else entries.set(number, value);
     },
+    onLong(beginning) {
+      const number = Number(/^(\d{1,9}) /.exec(beginning)?.[1] ?? 0);
+      if (number >= 1 && unread.size < maxListed) unread.add(number);
+    },
   });
-  return { lines, result: () => ({ entries, badLines: bad + lines.tooLong() }) };
+  const result = (): NumberedEntries<T> => ({
+    entries,
+    badLines: bad + lines.tooLong(),
+    unread: [...unread].filter((number) => !entries.has(number)).sort((a, b) => a - b),
+  });
+  return { lines, result };
 }

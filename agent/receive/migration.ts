@@ -1,40 +1,43 @@
 // The provider gives all mails other UIDLs: it has moved the mailbox, or rebuilt it. Recognised by known mails that are
 // missing while unknown ones are there; what TOP shows of these is compared with the fingerprints of those.
 // Promises: a mail that is recognised keeps its row and is not delivered again; when many cannot be told, a person is asked.
-import { inWindows, topOf } from './deletion.ts';
-import { fingerprintOfHead, messageIdPart } from './fingerprint.ts';
+import { messageIdPart } from './fingerprint.ts';
 import type { Entry, Listed } from './ledger.ts';
+import { fingerprintAt, inWindows, readWhole } from './looking.ts';
 import type { Pop3 } from './pop3.ts';
 import { Question } from './question.ts';
+import { isContentUidl } from './reconcile.ts';
 import type { Run } from './round-run.ts';
 
 /** Fewer recognised mails than that must have their old size too: two mails may share a Message-ID, as a list's copy does. */
 const fewMatches = 5;
 /** So many mails that cannot be told are a question; fewer are delivered, rather twice than never. */
 const manyDoubts = 10;
+/** So many mails that cannot be told are read whole, to see whether the provider has kept their bytes. */
+const sample = 10;
 
 type Unknown = { readonly listed: Listed; readonly fingerprint: string | undefined };
 
-/** Gives the numbers of mails that a person said are known already: they are passed over. */
+/** Gives the numbers of mails that a person said are known already, with their fingerprints: they are passed over. */
 export async function recogniseMigration(
   run: Run,
   pop3: Pop3,
   listing: readonly Listed[],
-): Promise<ReadonlySet<number>> {
+): Promise<ReadonlyMap<number, string | undefined>> {
   const { ledger, account, log } = run.deps;
   const missing = missingOf(ledger.openEntries(account.id), listing);
-  if (missing.length === 0) return new Set();
+  if (missing.length === 0) return new Map();
   const unknown = unknownOf(ledger.entries(account.id), listing);
-  if (unknown.length < Math.min(fewMatches, missing.length)) return new Set();
+  if (unknown.length < Math.min(fewMatches, missing.length)) return new Map();
   const looked: Unknown[] = [];
   await inWindows(unknown, async (listed) => {
-    const head = await topOf(pop3, listed.number);
-    looked.push({ listed, fingerprint: head === undefined ? undefined : fingerprintOfHead(head) });
+    looked.push({ listed, fingerprint: await fingerprintAt(pop3, listed.number) });
   });
   const { pairs, strangers, left } = match(missing, looked);
   const doubts = countDoubts(strangers, left);
   const { answer } = run.options.memory;
-  if (doubts >= manyDoubts && answer === undefined)
+  const isAnswered = answer === 'known' || answer === 'new';
+  if (doubts >= manyDoubts && !isAnswered && !(await areBytesKept(pop3, strangers, left)))
     throw new Question(questionOf(account.id, missing, unknown, doubts));
   if (pairs.length > 0) {
     ledger.rename(
@@ -44,15 +47,29 @@ export async function recogniseMigration(
     const facts = { account: account.id, recognised: pairs.length, others: strangers.length };
     log.warn(facts, 'the provider gives known mails other UIDLs; they are not delivered again');
   }
-  run.options.memory.answer = undefined;
-  return new Set(answer === 'known' ? strangers.map(({ listed }) => listed.number) : []);
+  return new Map(answer === 'known' ? strangers.map(({ listed, fingerprint }) => [listed.number, fingerprint]) : []);
+}
+
+/** Then each of them is known again when it is fetched, by its digest, and what is not known is new. */
+async function areBytesKept(pop3: Pop3, strangers: readonly Unknown[], left: readonly Entry[]): Promise<boolean> {
+  const digests = new Set(left.flatMap(({ sha256 }) => sha256 ?? []));
+  if (digests.size * 2 < left.length) return false;
+  const some = strangers.toSorted((a, b) => a.listed.number - b.listed.number).slice(0, sample);
+  let kept = 0;
+  await inWindows(some, async ({ listed }) => {
+    const read = await readWhole(pop3, listed.number);
+    if (read !== undefined && digests.has(read.sha256)) kept += 1;
+  });
+  return kept * 2 > some.length;
 }
 
 /** Nothing is missing unless more than half of what is known is: single mails come and go every day. */
 function missingOf(entries: readonly Entry[], listing: readonly Listed[]): readonly Entry[] {
   const listed = new Set(listing.map(({ uidl }) => uidl));
   // What we deleted ourselves does not come back; what was missing once may.
-  const known = entries.filter(({ state, absent }) => (state === 'gone' ? absent : state !== 'seen'));
+  const known = entries.filter(
+    ({ state, absent, uidl }) => (state === 'gone' ? absent : state !== 'seen') && !isContentUidl(uidl),
+  );
   const missing = known.filter(({ uidl }) => !listed.has(uidl));
   // These were deleted, most likely, and only the answer to QUIT was lost: no sign of a migration.
   const [all, lost] = [known, missing].map((list) => list.filter(({ state }) => state !== 'delete-pending').length);

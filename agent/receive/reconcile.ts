@@ -1,6 +1,7 @@
 // Which ledger row belongs to which listed mail. A UIDL is a claim of the provider: it may stand for several copies, and it
 // may come back for another mail after the first was gone. Where the claim is in doubt, content decides, not the UIDL.
-import type { Entry, Rows } from './ledger-rows.ts';
+import { compareFingerprints } from './fingerprint.ts';
+import type { Content, Entry, Place, Rows } from './ledger-rows.ts';
 
 export type Listed = {
   readonly number: number;
@@ -20,13 +21,16 @@ export function reconcile(
     /** Nothing is missing in the listing. */
     readonly complete: boolean;
     readonly today: number;
+    /** Mails without a usable UIDL are there too: what is known by its content may be one of them. */
+    readonly unnamed?: boolean;
   },
 ): readonly Entry[] {
-  const { account, listing, complete, today } = options;
+  const { account, listing, complete, today, unnamed = false } = options;
   // First, so that no row which is found below is gone in the end.
   if (complete) rows.prune(account, today - rememberDays);
   const known = new Map<string, readonly Entry[]>();
   for (const entry of rows.open(account)) {
+    if (unnamed && isContentUidl(entry.uidl)) continue;
     const group = known.get(entry.uidl);
     known.set(entry.uidl, group === undefined ? [entry] : [...group, entry]);
   }
@@ -56,34 +60,66 @@ function forgetAbsent(rows: Rows, group: readonly Entry[], present: number, toda
 }
 
 /**
- * The place (UIDL, occurrence) of `entry` is in doubt and the mail there has this content. A known mail with this content
- * that is itself in doubt or gone is moved to the place; else the place gets a fresh row.
+ * Which mail stands at the place of `entry`, now that its content is known. A mail that is known with this content, and whose
+ * own place is in doubt or not listed any more, is moved here; else the place gets a fresh row. UIDLs that changed their
+ * meaning lead mails to any place of the account, so all of it is searched.
  */
 export function identify(
   rows: Rows,
-  options: { readonly account: string; readonly entry: Entry; readonly sha256: string; readonly today: number },
+  options: { readonly account: string; readonly entry: Entry; readonly content: Content; readonly today: number },
 ): Entry {
-  const { account, entry, sha256, today } = options;
-  const group = rows.group(account, entry.uidl);
+  const { account, entry, content, today } = options;
   // Read again: an earlier mail of this session may have changed places.
-  const here = group.find((candidate) => candidate.occurrence === entry.occurrence);
-  const match = group.find(
-    (candidate) => candidate.sha256 === sha256 && (candidate.recheck || candidate.state === 'gone'),
-  );
+  const here = rows.at(account, entry.uidl, entry.occurrence);
+  if (here !== undefined && !here.recheck && here.sha256 === content.sha256) return here;
+  const match =
+    ((here?.recheck ?? true) ? rows.sameUidl(account, entry, content.sha256) : undefined) ??
+    rows.stray(account, content);
   if (match !== undefined) {
-    if (here !== undefined && here.id !== match.id) {
-      swap(rows, here, match);
-      // A gone mail's place is beyond the listing, and so is what was here now.
-      if (match.state === 'gone') leave(rows, here, today);
-    }
+    occupy(rows, { match, place: entry, here, today });
     return rows.restore(match.id);
   }
   if (here === undefined) return rows.insert(account, entry.uidl, entry.occurrence);
-  if (here.sha256 === undefined) return rows.restore(here.id);
+  if (fits(here, content)) return here.recheck ? rows.restore(here.id) : here;
   // What was known here is another mail; it is remembered at a place beyond all listed ones.
-  rows.move(here.id, Math.max(...group.map((candidate) => candidate.occurrence)) + 1);
-  rows.setGone(here.id, today);
+  rows.move(here.id, { uidl: here.uidl, occurrence: rows.lastOccurrence(account, here.uidl) + 1 });
+  leave(rows, here, today);
   return rows.insert(account, entry.uidl, entry.occurrence);
+}
+
+/** A row that knows nothing of its mail yet fits any; one whose header alone is known fits that header. */
+function fits(row: Entry, { sha256, fingerprint }: Content): boolean {
+  if (row.sha256 !== undefined) return row.sha256 === sha256;
+  return row.fingerprint === undefined || compareFingerprints(row.fingerprint, fingerprint) === 'same';
+}
+
+/** Known mails were found at these places. */
+export function recognise(
+  rows: Rows,
+  account: string,
+  finds: readonly { readonly id: number; readonly place: Place }[],
+  today: number,
+): void {
+  for (const { id, place } of finds) {
+    const here = rows.at(account, place.uidl, place.occurrence);
+    occupy(rows, { match: rows.byId(id), place, here, today });
+    rows.restore(id);
+  }
+}
+
+/** `match` stands at `place`; what was there goes to the place of `match`. */
+function occupy(
+  rows: Rows,
+  move: { readonly match: Entry; readonly place: Place; readonly here: Entry | undefined; readonly today: number },
+): void {
+  const { match, place, here, today } = move;
+  if (here?.id === match.id) return;
+  if (here !== undefined) rows.move(here.id, { uidl: here.uidl, occurrence: -here.id }); // a place that nobody has
+  rows.move(match.id, place);
+  if (here === undefined) return;
+  rows.move(here.id, match);
+  // A gone mail's place is beyond the listing, and so is what was here now.
+  if (match.state === 'gone') leave(rows, here, today);
 }
 
 /** Not listed any more: remembered by its content, if that is known. */
@@ -92,12 +128,6 @@ function leave(rows: Rows, entry: Entry, today: number): void {
   // A DELE that was carried out although the answer to QUIT was lost.
   else if (entry.state === 'delete-pending') rows.setGone(entry.id, today);
   else rows.setAbsent(entry.id, today);
-}
-
-function swap(rows: Rows, a: Entry, b: Entry): void {
-  rows.move(a.id, -a.id); // a place that nobody has
-  rows.move(b.id, a.occurrence);
-  rows.move(a.id, b.occurrence);
 }
 
 /**
@@ -116,15 +146,22 @@ export function entryByContent(
   return rows.insert(account, uidl, occurrence);
 }
 
+/** No provider's UIDL begins with it. */
+const contentMark = '\0';
+
 /** What stands for the UIDL of a mail that has none. */
 export function contentUidl(sha256: string): string {
-  return 'sha256:' + sha256;
+  return contentMark + 'sha256:' + sha256;
 }
 
-/** Mails that were not among all that the provider has. */
+export function isContentUidl(uidl: string): boolean {
+  return uidl.startsWith(contentMark);
+}
+
+/** Of mails that their content names: those that were not among all that the provider has. */
 export function forgetOthers(rows: Rows, account: string, present: ReadonlySet<number>, today: number): void {
   for (const entry of rows.all(account))
-    if (entry.state !== 'gone' && !present.has(entry.id)) leave(rows, entry, today);
+    if (entry.state !== 'gone' && isContentUidl(entry.uidl) && !present.has(entry.id)) leave(rows, entry, today);
 }
 
 /** Known mails stand under other UIDLs now; `listed` are their new places. */

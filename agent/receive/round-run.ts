@@ -21,9 +21,11 @@ export type Run = {
   items: Item[] | undefined;
   /** Mails of the first listing (ledger ids up to `firstId`) are wanted from this time on. */
   since: { readonly at: number; readonly firstId: number } | undefined;
-  /** The provider knows no UIDL: mails are told apart by their content. */
-  byContent: boolean;
-  /** How often a content was read in this session, by its digest. */
+  /** A known UIDL stood for another mail: all are in doubt. */
+  inDoubt: boolean;
+  /** Names what is listed, when mails without a usable UIDL are there. */
+  listingKey: string;
+  /** Of mails without a usable UIDL: how many with this content are named. */
   readonly contents: Map<string, number>;
   /** Mails that the server has but does not name. */
   unnamed: number;

@@ -15,10 +15,12 @@ import type { Pop3 } from './pop3.ts';
 import { troubleOf } from './problem.ts';
 import type { Trouble } from './problem.ts';
 import { Question } from './question.ts';
+import type { Answer } from './question.ts';
 import { showKeep } from './retention.ts';
 import type { Keep } from './retention.ts';
 import { countSettled, isOversized, timesOfSocket } from './round-run.ts';
 import type { Run, Times } from './round-run.ts';
+import type { Unnamed } from './unnamed.ts';
 import type { Pop3Timeouts } from './wire.ts';
 
 export type RoundDeps = HandOverDeps & {
@@ -41,8 +43,8 @@ export type Memory = {
   /** Mails that the local server refused one after the other, and what it said last. */
   refusedInRow: number;
   lastRefusal: string;
-  /** What a person said about a mailbox that the provider moved: its mails are `known`, or `new`. */
-  answer: 'known' | 'new' | undefined;
+  /** What a person said about mails that the ledger does not know. */
+  answer: Answer | undefined;
   /** How the mailbox stood after the last listing that left nothing to do. */
   calm: Calm | undefined;
   /**
@@ -50,6 +52,8 @@ export type Memory = {
    * has changed the mail itself, so it stays there.
    */
   readonly looked: Map<number, { readonly sizeBytes: number | undefined; readonly found: 'same' | 'changed' }>;
+  /** Mails without a usable UIDL, as they were read last. */
+  unnamed?: Unnamed | undefined;
 };
 export type Calm = Pick<RoundResult, 'waiting' | 'hint' | 'counts'> & {
   readonly count: number;
@@ -161,7 +165,8 @@ function beginRun(deps: RoundDeps, options: RoundOptions): Run {
     startedAt: deps.clock.monotonic(),
     items: undefined,
     since: undefined,
-    byContent: false,
+    inDoubt: false,
+    listingKey: '',
     contents: new Map(),
     unnamed: 0,
     keepQuestion: '',

@@ -31,7 +31,7 @@ function deliver(opened: Opened, entry: Entry | undefined, sha256: string, today
 const states = (entries: readonly Entry[]): readonly string[] =>
   entries.map((entry) => entry.state + (entry.recheck ? '?' : ''));
 const list = (opened: Opened, uidls: readonly string[], complete = true, today = 1): readonly Entry[] =>
-  opened.ledger.reconcile('info', mails(...uidls), complete, today);
+  opened.ledger.reconcile('info', mails(...uidls), { complete, today });
 
 test('a day is counted once, and a jump of the clock adds one at most', () => {
   const { ledger } = open();
@@ -60,7 +60,7 @@ test('a mail is known again, by account, UIDL and occurrence', () => {
     [first[1]?.id, first[0]?.id, first[2]?.id],
   );
   assert.deepEqual(states(again), ['seen', 'seen', 'handed-over']);
-  assert.equal(opened.ledger.reconcile('other', mails('a'), true, 1)[0]?.state, 'seen');
+  assert.equal(opened.ledger.reconcile('other', mails('a'), { complete: true, today: 1 })[0]?.state, 'seen');
 });
 
 test('UIDLs are bytes: NUL, 8-bit and case make a difference', () => {
@@ -126,12 +126,12 @@ test('a UIDL that is absent from a complete listing is trusted no more', () => {
   const [back] = list(opened, ['a', 'b']);
   assert.deepEqual([back?.state, back?.recheck], ['seen', true], 'gone and back');
   assert.ok(back);
-  assert.equal(opened.ledger.identify('info', back, 'sha-a', 1).state, 'handed-over', 'the same mail');
+  assert.equal(opened.ledger.identify('info', back, { sha256: 'sha-a' }, 1).state, 'handed-over', 'the same mail');
 
   list(opened, []);
   const [reused] = list(opened, ['a']);
   assert.ok(reused);
-  const fresh = opened.ledger.identify('info', reused, 'sha-other', 1);
+  const fresh = opened.ledger.identify('info', reused, { sha256: 'sha-other' }, 1);
   assert.deepEqual([fresh.state, fresh.recheck, fresh.sha256], ['seen', false, undefined], 'another mail');
   assert.deepEqual(opened.ledger.recipients(fresh.id), []);
   assert.notEqual(fresh.id, b?.id);
@@ -157,7 +157,7 @@ test('when one of two copies with one UIDL goes, content says which one stays', 
     const [left] = list(opened, ['a']);
     assert.ok(left);
     assert.equal(left.recheck, true);
-    const entry = opened.ledger.identify('info', left, stays, 1);
+    const entry = opened.ledger.identify('info', left, { sha256: stays }, 1);
     assert.equal(entry.state, expected, JSON.stringify({ delivered, stays }));
     assert.deepEqual(states(list(opened, ['a'])), [expected]);
   }
@@ -168,7 +168,9 @@ test('when one of three delivered copies goes and the others change places, none
   list(opened, ['a', 'a', 'a']).forEach((entry, index) => deliver(opened, entry, 'sha-' + index));
   const left = list(opened, ['a', 'a']);
   assert.deepEqual(states(left), ['seen?', 'seen?']);
-  const found = left.map((entry, index) => opened.ledger.identify('info', entry, ['sha-2', 'sha-0'][index] ?? '', 1));
+  const found = left.map((entry, index) =>
+    opened.ledger.identify('info', entry, { sha256: ['sha-2', 'sha-0'][index] ?? '' }, 1),
+  );
   assert.deepEqual(states(found), ['handed-over', 'handed-over']);
   assert.deepEqual(states(list(opened, ['a', 'a'])), ['handed-over', 'handed-over']);
 });
@@ -183,7 +185,7 @@ test('a quarantined mail that was in doubt stays quarantined', () => {
   list(opened, []);
   const [back] = list(opened, ['a']);
   assert.ok(back);
-  assert.equal(opened.ledger.identify('info', back, 's', 1).state, 'quarantined');
+  assert.equal(opened.ledger.identify('info', back, { sha256: 's' }, 1).state, 'quarantined');
 });
 
 test('deleted mails go from delete-pending to gone, and are remembered for 30 seen days', () => {

@@ -263,7 +263,8 @@ test('a migration in which nobody can tell the mails pauses and asks; both answe
       account: { keep: 'forever' },
     });
     await bench.fetch();
-    pop3.mails.splice(0, 12, ...letters(12).map(({ uid, bytes }) => ({ uid: 'x' + uid, bytes })));
+    const moved = Array.from({ length: 12 }, (_, index) => letter('m' + index, { uid: 'x' + index, top: addHeader }));
+    pop3.mails.splice(0, 12, ...moved);
     const [status] = await bench.fetch();
     assert.deepEqual([status?.paused, delivered().length], [true, 12]);
     assert.match(
@@ -277,6 +278,23 @@ test('a migration in which nobody can tell the mails pauses and asks; both answe
     assert.equal(pop3.mails.length, 12);
     await bench.stop();
   }
+});
+
+test('a migration without TOP that keeps the bytes is known by the digests of the mails, and asks nothing', async (t) => {
+  const { bench, pop3, delivered } = await setUp(t, {
+    pop3: { mails: letters(30), capabilities: ['UIDL', 'PIPELINING'] },
+    account: { keep: { days: 1 } },
+  });
+  await bench.fetch();
+  const moved = letters(30).map(({ uid, bytes }) => ({ uid: 'x' + uid, bytes }));
+  pop3.mails.splice(0, 30, ...moved, letter('new'));
+  const [status] = await bench.fetch();
+  assert.deepEqual([status?.problem, status?.kept, delivered().length], ['', 31, 31]);
+  for (let day = 0; day < 2; day += 1) {
+    bench.passDays(1);
+    await bench.fetch();
+  }
+  assert.deepEqual([pop3.mails.length, delivered().length], [0, 31]);
 });
 
 test('a mailbox that somebody emptied while new mail came is no migration', async (t) => {
