@@ -1,0 +1,117 @@
+// Rule of safety 5 on the way out: mail that goes round in circles is stopped at the door. A mail that came in through this agent
+// (`in` in the trace header) may go out once, as a forwarding does; but back to a local address it must not go: then the local
+// server relays what it should deliver. That answer is a 4xx: the local server keeps the mail, and it is delivered when the
+// server is mended; a 5xx would send a bounce to a stranger for each mail that comes in.
+import { refuse } from './access.ts';
+import type { Refusal } from './access.ts';
+import { valueOf } from './header.ts';
+import type { Field } from './header.ts';
+import { ownAddress, traceHeader } from './note.ts';
+import type { OperatorNote } from './operator.ts';
+
+export type LoopRules = {
+  readonly traceId: string;
+  readonly hostname: string;
+  readonly isLocal: (address: string) => boolean;
+};
+export type Loop = {
+  /** back: the local server gives back what was handed to it; round: it went out here before; answer: to a notice of ours. */
+  readonly kind: 'back' | 'round' | 'answer';
+  readonly refusal: Refusal;
+  /** A recipient that shows it. */
+  readonly address: string;
+};
+
+/** Pure. Undefined when the mail goes no circle. */
+export function findLoop(rules: LoopRules, fields: readonly Field[], recipients: readonly string[]): Loop | undefined {
+  const own = recipients.find((address) => address.toLowerCase() === ownAddress(rules.hostname).toLowerCase());
+  if (own !== undefined) return { kind: 'answer', refusal: nobodyReads, address: own };
+  const traces = fields.filter((field) => field.name === traceHeader.toLowerCase()).map(valueOf);
+  if (traces.includes('out ' + rules.traceId))
+    return { kind: 'round', refusal: wentOutBefore, address: recipients[0] ?? '' };
+  // A person who resends a mail (RFC 5322 section 3.6.6) does so on purpose.
+  const resent = fields.some((field) => field.name === 'resent-from');
+  const local = resent || !traces.includes('in ' + rules.traceId) ? undefined : recipients.find(rules.isLocal);
+  return local === undefined ? undefined : { kind: 'back', refusal: comesBack, address: local };
+}
+
+const nobodyReads = refuse(
+  550,
+  '5.1.1 Nobody reads at this address; reports of the agent are not to be answered',
+  'loop',
+);
+const wentOutBefore = refuse(554, '5.4.6 Mail loop: this mail has gone out through this agent before', 'loop');
+const comesBack = refuse(
+  451,
+  '4.4.6 Mail loop: this mail came in through this agent, for this very address; the mail server must deliver it itself',
+  'loop',
+);
+
+export type LoopGuard = {
+  readonly check: (fields: readonly Field[], recipients: readonly string[]) => Refusal | undefined;
+  /** Mails refused within the last hour because they went in circles. */
+  readonly recent: () => number;
+};
+
+const hourMs = 3_600_000;
+/** More need not be told apart. */
+const maxCounted = 10_000;
+
+export function createLoopGuard(
+  options: LoopRules & {
+    readonly clock: { readonly monotonic: () => number };
+    readonly tell: (note: OperatorNote) => void;
+    /** Something is to be reported. */
+    readonly onLoop: () => void;
+  },
+): LoopGuard {
+  let times: number[] = [];
+  const recent = (): number => {
+    times = times.filter((at) => at > options.clock.monotonic() - hourMs);
+    return times.length;
+  };
+  return {
+    recent,
+    check(fields, recipients) {
+      const loop = findLoop(options, fields, recipients);
+      if (loop === undefined) return undefined;
+      // An answer to a notice is somebody's silly program, and it ends here; it needs no operator.
+      if (loop.kind === 'answer') return loop.refusal;
+      if (recent() < maxCounted) times.push(options.clock.monotonic());
+      options.onLoop();
+      options.tell(noteOf(loop));
+      return loop.refusal;
+    },
+  };
+}
+
+function noteOf({ address, kind }: Loop): OperatorNote {
+  const domain = address.slice(address.lastIndexOf('@') + 1);
+  if (kind === 'round')
+    return {
+      topic: 'loop round',
+      subject: 'A mail that went out has come back to be sent again',
+      text: [
+        'A mail server handed a mail to the agent that had gone out through it before. It was refused: sending it again',
+        'would send it round for ever.',
+        '',
+        'What helps: look for a forwarding that leads back to this site, at the local mail server or at the provider.',
+      ].join('\n'),
+    };
+  return {
+    topic: 'loop back ' + domain,
+    subject: 'Mail that came in for ' + domain + ' is sent back instead of being delivered',
+    text: [
+      'The agent handed mail for ' +
+        domain +
+        ' to the local mail server, and that server gave it back to the agent to send it',
+      'to the Internet. It is not sent: it would come in again. The local mail server keeps it and tries again; none is lost.',
+      '',
+      'What helps: the local mail server must know ' +
+        domain +
+        ' as a domain of its own, and the mailbox must exist there.',
+      'At a Postfix that is mydestination or virtual_mailbox_domains; at a Synology, the domain in Mail Server.',
+      'The relay host must only be used for other domains.',
+    ].join('\n'),
+  };
+}
