@@ -59,9 +59,17 @@ const confirmArguments = Type.Object(
   {
     account: Type.String({ minLength: 1, maxLength: 200, description: 'the id of the account that asks' }),
     answer: Type.Optional(
-      Type.Union([Type.Literal('known'), Type.Literal('new')], {
-        description: 'for a moved mailbox: known (not delivered again) or new (delivered)',
-      }),
+      Type.Union(
+        [
+          Type.Literal('known'),
+          Type.Literal('new'),
+          Type.String({ pattern: '^since:\\d{4}-\\d{2}-\\d{2}$', description: 'since:YYYY-MM-DD' }),
+        ],
+        {
+          description:
+            'what mails are that the agent does not know: known (they stay there), new (they are delivered), or since:YYYY-MM-DD (new from that day on; not for a moved mailbox)',
+        },
+      ),
     ),
   },
   closed,
@@ -123,7 +131,7 @@ export const commandSpecs = {
     timeoutSeconds: 300,
   },
   confirm: {
-    help: 'Answers what an account asks: that a shorter keep is meant so, or what the mails of a moved mailbox are.',
+    help: 'Answers what an account asks: that a shorter keep is meant so, or what mails are that the agent does not know.',
     readOnly: false,
     arguments: confirmArguments,
     timeoutSeconds: 300,
@@ -175,7 +183,7 @@ export type CommandWork = {
   /** Resolves with the state of the accounts after their round. */
   readonly fetch: (account: string | undefined) => Promise<Fetched['accounts']>;
   /** The same, after an account's question was answered. */
-  readonly confirm?: (account: string, answer: 'known' | 'new' | undefined) => Promise<Fetched['accounts']>;
+  readonly confirm?: (account: string, answer: string | undefined) => Promise<Fetched['accounts']>;
   /** Starts the rooms of a state that was held; gives why it was, empty when it was not. */
   readonly adopt?: () => Promise<string>;
   /** Undefined when no account is configured. An unknown id is a UserError. */

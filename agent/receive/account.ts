@@ -10,6 +10,7 @@ import { maxRefusedInRow } from './fetching.ts';
 import { createPace } from './pace.ts';
 import { errorKindOf, isDiskText } from './problem.ts';
 import type { TroubleKind } from './problem.ts';
+import type { Answer } from './question.ts';
 import { runRound } from './round.ts';
 import type { Memory, RoundDeps, RoundResult } from './round.ts';
 
@@ -39,10 +40,10 @@ export type Account = {
   /** One round that begins after this call (and after run() was called), whatever the pause; resolves when it is over or the run has ended. */
   readonly fetchNow: () => Promise<AccountStatus>;
   /**
-   * A person's answer to what the account asks: a shortened keeping time is meant so; or the mails of a moved mailbox are
-   * `known`, or `new`. Then a round, as fetchNow().
+   * A person's answer to what the account asks: a shortened keeping time is meant so; or what mails are that the ledger does
+   * not know. Then a round, as fetchNow().
    */
-  readonly confirm: (answer?: 'known' | 'new') => Promise<AccountStatus>;
+  readonly confirm: (answer?: Answer) => Promise<AccountStatus>;
   /** New mail has come, perhaps: a round as soon as the provider allows it, unless the account is in trouble or paused. */
   readonly wakeUp: () => void;
   readonly status: () => AccountStatus;

@@ -10,6 +10,13 @@ export class Question extends Error {
  */
 export type Answer = 'known' | 'new' | `since:${string}`;
 
+/** Undefined for what is none. */
+export function readAnswer(text: string): Answer | undefined {
+  if (text === 'known' || text === 'new') return text;
+  const answer = `since:${text.slice('since:'.length)}` as const;
+  return text === answer && sinceOf(answer) !== undefined ? answer : undefined;
+}
+
 /** Milliseconds since 1970; undefined when the answer names no day. */
 export function sinceOf(answer: Answer): number | undefined {
   const at = answer.startsWith('since:') ? Date.parse(answer.slice('since:'.length) + 'T00:00:00Z') : NaN;

@@ -21,6 +21,7 @@ import { createBodyStore } from './body.ts';
 import type { ScannerState } from './check.ts';
 import { createLedger } from './ledger.ts';
 import { createQuarantine } from './quarantine.ts';
+import { readAnswer } from './question.ts';
 import { createQuarantineDesk } from './quarantine-desk.ts';
 import type { QuarantineDesk } from './quarantine-desk.ts';
 import { openCheck } from './scanners.ts';
@@ -61,6 +62,8 @@ export type ReceiveOptions = {
   readonly folder: string;
   /** What is known of the logins of an account's former lives; nothing when absent. */
   readonly logins?: (account: string) => LoginMemory;
+  /** Names the last time that a person said that this state is to be used here. */
+  readonly adoption?: string;
   /** Content check; none when absent. */
   readonly check?: CheckSetup;
   readonly timeouts?: Partial<Pop3Timeouts>;
@@ -72,8 +75,8 @@ export type Receive = {
   readonly run: (signal: AbortSignal) => Promise<void>;
   /** A round now, of one account or of all, ending pauses; resolves when they are over. Throws UserError for an unknown account. */
   readonly fetchNow: (accountId?: string) => Promise<readonly AccountStatus[]>;
-  /** Answers what an account asks, then a round of it; see Account.confirm. Throws UserError for an unknown account. */
-  readonly confirm: (accountId: string, answer?: 'known' | 'new') => Promise<readonly AccountStatus[]>;
+  /** Answers what an account asks, then a round of it; see Account.confirm. Throws UserError for an unknown account or answer. */
+  readonly confirm: (accountId: string, answer?: string) => Promise<readonly AccountStatus[]>;
   readonly status: () => readonly AccountStatus[];
   readonly quarantine: Omit<QuarantineDesk, 'prepare'>;
   /** The scanners of the content check. */
@@ -140,6 +143,25 @@ export function createReceive(options: ReceiveOptions): Receive {
     throw new UserError('Cannot ' + what + ' account ' + accountId + ': unknown, expected one of ' + known);
   }
 
+  function beginLife(): void {
+    try {
+      const doubt = ledger.lives.begin(clock.now(), options.adoption ?? '');
+      if (doubt === undefined) return;
+      log.warn(doubt + '; mails that it does not know wait for a word of yours');
+      ledger.accounts.askAll();
+    } catch (error) {
+      log.error({ error: describe(error) }, 'a new life cannot be noted');
+    }
+  }
+
+  function endLife(): void {
+    try {
+      ledger.lives.end();
+    } catch (error) {
+      log.warn({ error: describe(error) }, 'the end cannot be noted: after some days this state looks like an old one');
+    }
+  }
+
   return {
     async run(signal) {
       signal.addEventListener('abort', () => stopping.abort(), { once: true });
@@ -153,10 +175,17 @@ export function createReceive(options: ReceiveOptions): Receive {
           log.error({ folder: name, error: describe(error) }, 'folder cannot be prepared');
         });
       }
+      beginLife();
       await Promise.all([...accounts, ...wakes].map((part) => part.run(signal)));
+      endLife();
     },
     fetchNow: (accountId) => Promise.all(choose('fetch', accountId).map((account) => account.fetchNow())),
-    confirm: (accountId, answer) => Promise.all(choose('confirm', accountId).map((account) => account.confirm(answer))),
+    async confirm(accountId, text) {
+      const answer = text === undefined ? undefined : readAnswer(text);
+      if (text !== undefined && answer === undefined)
+        throw new UserError('Cannot confirm: found ' + text + ', expected known, new or since:YYYY-MM-DD');
+      return Promise.all(choose('confirm', accountId).map((account) => account.confirm(answer)));
+    },
     status: () => accounts.map((account) => account.status()),
     quarantine: desk,
     scanners: check.states,

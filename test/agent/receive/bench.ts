@@ -43,7 +43,7 @@ export type Bench = {
   readonly passDays: (days: number) => void;
   /** Somebody sets the wall clock, by days. */
   readonly setClock: (days: number) => void;
-  readonly confirm: (account: string, answer?: 'known' | 'new') => Promise<readonly AccountStatus[]>;
+  readonly confirm: (account: string, answer?: string) => Promise<readonly AccountStatus[]>;
   readonly quarantine: Receive['quarantine'];
   readonly scanners: Receive['scanners'];
   readonly stop: () => Promise<void>;
@@ -62,6 +62,8 @@ export async function createBench(
     readonly reached?: (checkpoint: Checkpoint, db: Database) => void;
     readonly timeouts?: Partial<Pop3Timeouts>;
     readonly check?: CheckSetup;
+    /** The last time that a person adopted the state. */
+    readonly adoption?: string;
   },
 ): Promise<Bench> {
   const folder = join(lab.dir, options.name ?? 'agent');
@@ -102,6 +104,7 @@ export async function createBench(
     reached: (checkpoint) => reached(checkpoint, db),
     traceId: 'abc123',
     folder,
+    adoption: options.adoption ?? '',
     ...(options.check && { check: options.check }),
     timeouts: { connectMs: 5_000, replyMs: 5_000, progressMs: 5_000, ...options.timeouts },
   });
