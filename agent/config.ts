@@ -1,10 +1,9 @@
 // The agent's configuration: one schema, one file, and the checks that a schema cannot express.
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { certificateSchema, closed, idSchema, secondsSchema, tlsSchema } from '#shared/config-fields.ts';
+import { closed, idSchema, secondsSchema, tlsSchema } from '#shared/config-fields.ts';
 import { explain, hostSchema, loadConfig, portSchema, secretSchema } from '#shared/config.ts';
 import type { Loaded } from '#shared/config.ts';
-import { isLoopback } from '#shared/net.ts';
 import { loginOptions } from './accounts/options.ts';
 import { findAccountProblem } from './accounts/resolve.ts';
 import { isLocalAddress } from './local/local-address.ts';
@@ -13,6 +12,8 @@ import { checkSchema, deliveryOptions, findCheckProblem, findDeliveryProblem } f
 import { fetchOptions } from './receive/fetch-options.ts';
 import { findRelayProblem, relaySchema } from './send/relay-options.ts';
 import type { RelayConfig } from './send/relay-options.ts';
+import { findSubmissionProblem, submissionSchema } from './send/submission-options.ts';
+import type { SubmissionOptions } from './send/submission-options.ts';
 
 const seconds = (standard: number) => secondsSchema(standard, { maximum: 86_400 });
 
@@ -50,46 +51,6 @@ const accountSchema = Type.Object(
     ...endpointOptions,
     ...deliveryOptions,
     ...fetchOptions,
-  },
-  closed,
-);
-
-const submissionSchema = Type.Object(
-  {
-    host: explain('Address to listen on.', hostSchema({ default: '127.0.0.1' })),
-    port: explain('Port to listen on.', portSchema(2525)),
-    name: explain('The name in the greeting.', hostSchema({ default: 'localhost' })),
-    tls: explain(
-      'Offers STARTTLS. Without it the listener takes passwords only on the loopback address.',
-      Type.Optional(certificateSchema),
-    ),
-    users: explain(
-      'Who may hand in mail.',
-      Type.Array(
-        Type.Object(
-          {
-            name: explain('Login name.', Type.String({ minLength: 1 })),
-            password: explain('Its password.', secretSchema),
-            senders: explain(
-              'Allowed senders, in the envelope and in the header From: whole addresses, or `@domain`.',
-              Type.Array(Type.String({ pattern: '^[^@\\s<>]*@[^@\\s<>]+$', description: 'an address, or @domain' }), {
-                minItems: 1,
-              }),
-            ),
-          },
-          closed,
-        ),
-        { minItems: 1 },
-      ),
-    ),
-    maxSizeBytes: explain(
-      'Larger mails are refused.',
-      Type.Integer({ minimum: 1_024, maximum: 1_073_741_824, default: 52_428_800 }),
-    ),
-    maxRecipients: explain(
-      'Further recipients of one mail are refused.',
-      Type.Integer({ minimum: 1, maximum: 10_000, default: 100 }),
-    ),
   },
   closed,
 );
@@ -195,7 +156,7 @@ export type AgentConfig = Static<typeof agentSchema>;
 export type LocalConfig = Static<typeof localSchema>;
 export type AccountConfig = Static<typeof accountSchema>;
 export type { RelayConfig };
-export type SubmissionConfig = Static<typeof submissionSchema>;
+export type SubmissionConfig = SubmissionOptions;
 export type ProbeConfig = Static<typeof probeSchema>;
 export type ReportConfig = Static<typeof reportSchema>;
 
@@ -253,12 +214,6 @@ function checkSubmission(loaded: Loaded<AgentConfig>): void {
     throw loaded.refuse(['relays'], 'nothing', 'a relay that sends what submission takes');
   const problem = findRelayProblem(relays, submission?.users.flatMap((user) => user.senders) ?? []);
   if (problem !== undefined) throw loaded.refuse(problem.path, problem.found, problem.expected);
-  if (submission === undefined || submission.tls !== undefined || isLoopback(submission.host)) return;
-  throw loaded.refuse(
-    ['submission', 'tls'],
-    'nothing',
-    'keyFile and certFile, since host ' +
-      submission.host +
-      ' is not a loopback address and passwords must not travel in clear',
-  );
+  const wrong = submission === undefined ? undefined : findSubmissionProblem(submission);
+  if (wrong !== undefined) throw loaded.refuse(['submission', ...wrong.path], wrong.found, wrong.expected);
 }

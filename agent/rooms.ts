@@ -12,6 +12,7 @@ import type { Meter } from '#shared/meter.ts';
 import { readPem } from '#shared/pem.ts';
 import { resolveAccount } from './accounts/resolve.ts';
 import type { AgentConfig } from './config.ts';
+import { readAdoption } from './identity.ts';
 import { isLocalAddress } from './local/local-address.ts';
 import type { Local } from './local/local.ts';
 import type { Endpoint } from './net/socket.ts';
@@ -19,6 +20,7 @@ import type { Probe } from './probe/probe.ts';
 import type { Receive } from './receive/receive.ts';
 import type { RelaySetup, Send } from './send/send.ts';
 import type { State } from './state.ts';
+import { setUpSubmission } from './submission-setup.ts';
 import type { Telemetry } from './telemetry/telemetry.ts';
 
 /** What all rooms share. */
@@ -99,21 +101,17 @@ async function openSend(base: Base, rooms: Rooms): Promise<void> {
   const { submission, local } = config;
   if (submission === undefined) return;
   const { createSend } = await import('./send/send.ts');
-  const passwords = submission.users.map(
-    (user, index) => [user.name, loaded.secret(['submission', 'users', index, 'password'], user.password)] as const,
-  );
-  const { tls } = submission;
-  const send = createSend({
+  const login = submission.localLogin;
+  const setup = await setUpSubmission({
+    loaded,
     submission,
-    passwords: new Map(passwords),
-    ...(tls === undefined
-      ? {}
-      : {
-          tls: {
-            key: readPem(loaded, ['submission', 'tls', 'keyFile'], tls.keyFile),
-            cert: readPem(loaded, ['submission', 'tls', 'certFile'], tls.certFile),
-          },
-        }),
+    localLogin: login && endpointOf(loaded, ['submission', 'localLogin'], login),
+    stateFolder: state.folder,
+    clock: base.clock,
+    log: base.log.child({ room: 'send' }),
+  });
+  const send = createSend({
+    ...setup,
     relays: await resolveRelays(base),
     local: rooms.local,
     isLocal: (address) => local !== undefined && isLocalAddress(local, address),
@@ -187,6 +185,7 @@ async function openReceive(base: Base, rooms: Rooms): Promise<void> {
     ...(check && { check }),
     folder: state.folder,
     sessions: config.local?.sessions ?? 1,
+    adoption: readAdoption(state.db),
     logins: (account) => createLoginMemory({ db: state.db, account, now: base.clock.now, log: base.log }),
     ...roomBase(base, 'receive'),
   });
@@ -214,9 +213,28 @@ function sayGauges(rooms: Rooms, meter: Meter): void {
     meter.say('quarantine', {}, { count, bytes, oldest_seconds: oldestSeconds });
   }
   if (send === undefined) return;
+  for (const { reason, count } of send.refused()) meter.say('mail_refused', { reason }, { count });
   const { depth, oldestSeconds, held, unknown } = send.queue.summary();
   meter.say('queue', {}, { depth, oldest_seconds: oldestSeconds, held, unknown });
-  for (const { id, up, problem } of send.relays()) meter.say('relay', { relay: id }, { up: up ? 1 : 0, problem });
+  for (const { budget, id, problem, sessions, standIn, up, waits } of send.relays()) {
+    const { mails, recipients } = budget ?? {};
+    meter.say(
+      'relay',
+      { relay: id },
+      {
+        up: up ? 1 : 0,
+        problem: problem || waits,
+        sessions,
+        stood_in: standIn === undefined ? 0 : 1,
+        ...(mails === undefined ? {} : { budget_mails: mails }),
+        ...(recipients === undefined ? {} : { budget_recipients: recipients }),
+      },
+    );
+  }
+  for (const { relay, state, ...fields } of send.queue.states()) {
+    const { bytes, mails, oldestSeconds } = fields;
+    meter.say('queue_state', { relay, state }, { mails, bytes, oldest_seconds: oldestSeconds });
+  }
 }
 
 function roomBase(base: Base, room: string) {

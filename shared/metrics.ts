@@ -45,6 +45,12 @@ export const metrics = {
     tags: ['user'],
     fields: { count: number('mails', 'Always 1'), size_bytes: number('bytes', 'Size of the mail') },
   },
+  mail_refused: {
+    kind: 'event',
+    help: 'Commands of clients that were refused at submission, by reason',
+    tags: ['reason'],
+    fields: { count: number('refusals', 'Since the last point') },
+  },
   mail_out: {
     kind: 'event',
     help: 'A mail that left the queue for some recipients: sent (the relay answered 250) or failed (bounced or expired)',
@@ -55,6 +61,21 @@ export const metrics = {
       size_bytes: number('bytes', 'Size of the mail'),
       queue_seconds: number('s', "From the queue's 250 to the client until the outcome"),
       relay_seconds: number('s', 'From MAIL FROM to the final reply of the relay'),
+      connect_seconds: number('s', 'Connecting to the relay; absent for a mail in a session that was open already'),
+      tls_seconds: number('s', 'The TLS handshake; absent likewise'),
+      login_seconds: number('s', 'The login; absent likewise'),
+      envelope_seconds: number('s', 'From MAIL FROM to the answer to DATA'),
+      data_seconds: number('s', 'From there to the final reply'),
+    },
+  },
+  mail_try: {
+    kind: 'event',
+    help: 'A try that left recipients in the queue: deferred (tried again), held (waits for a person), unknown (the relay gave no answer after the dot)',
+    tags: ['relay', 'outcome'],
+    fields: {
+      count: number('mails', 'Always 1'),
+      recipients: number('recipients', 'Recipients this outcome is about'),
+      size_bytes: number('bytes', 'Size of the mail'),
     },
   },
   queue: {
@@ -66,6 +87,16 @@ export const metrics = {
       oldest_seconds: number('s', 'Age of the oldest mail, 0 when empty'),
       held: number('mails', 'Mails that wait for a person'),
       unknown: number('mails', 'Mails whose last try ended without a known outcome'),
+    },
+  },
+  queue_state: {
+    kind: 'gauge',
+    help: 'The mails of one relay in one state: queued, unknown, held',
+    tags: ['relay', 'state'],
+    fields: {
+      mails: number('mails', 'Mails with a recipient in this state'),
+      bytes: number('bytes', 'Their size'),
+      oldest_seconds: number('s', 'Age of the oldest, 0 when there is none'),
     },
   },
   account: {
@@ -127,6 +158,13 @@ export const metrics = {
     fields: {
       up: number('bool', '1 when the last session succeeded, 0 when it failed'),
       problem: text('Why it failed, empty when it succeeded'),
+      budget_mails: number(
+        'mails',
+        'Mails that may still be sent now, of the window nearest to its end; absent without a limit',
+      ),
+      budget_recipients: number('recipients', 'Recipients likewise'),
+      sessions: number('sessions', 'Open sessions'),
+      stood_in: number('bool', '1 while another relay sends in its place'),
     },
   },
   dnsbl: {

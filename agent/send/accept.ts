@@ -5,24 +5,33 @@ import type { Reached } from '#shared/checkpoint.ts';
 import type { Clock } from '#shared/clock.ts';
 import { describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
+import { refuse } from './access.ts';
 import type { Refusal } from './access.ts';
-import type { Envelope } from './envelope.ts';
+import type { Envelope, MailDsn, RecipientDsn } from './envelope.ts';
 import type { GroupCommit } from './group-commit.ts';
-import { checkFrom } from './header-from.ts';
-import { rewriteHeader } from './header.ts';
+import { readFields, rewriteHeader } from './header.ts';
+import type { HeaderRules } from './header.ts';
 import { createHeaderSplitter } from './header-splitter.ts';
 import type { Split } from './header-splitter.ts';
+import { createLineGuard, isSigned } from './long-lines.ts';
+import type { LineGuard } from './long-lines.ts';
 import { formatDate } from './notice.ts';
 import type { Queue } from './queue.ts';
+import type { Quota, Reservation } from './quota.ts';
+import { judgeMail } from './rights.ts';
+import type { Passage, Rights } from './rights.ts';
 import type { Spool, SpoolFile } from './spool.ts';
 
 export type Submission = {
-  readonly user: string;
-  /** What the user may send as, as configured. */
-  readonly senders: readonly string[];
+  readonly rights: Rights;
   /** Envelope sender and recipients, domains in ASCII. */
   readonly from: string;
   readonly recipients: readonly string[];
+  readonly dsn?: MailDsn;
+  /** In the order of `recipients`. */
+  readonly recipientDsn?: readonly RecipientDsn[];
+  readonly eightBit?: boolean;
+  readonly smtpUtf8?: boolean;
   /** What the client called itself. */
   readonly clientName: string;
   /** RFC 3848: ESMTPSA and the like. */
@@ -34,6 +43,7 @@ export type AcceptOptions = {
   readonly spool: Pick<Spool, 'create' | 'remove'>;
   readonly queue: Pick<Queue, 'add'>;
   readonly group: Pick<GroupCommit, 'join'>;
+  readonly quota: Pick<Quota, 'reserve'>;
   readonly clock: Clock;
   readonly reached: Reached;
   readonly traceId: string;
@@ -50,22 +60,22 @@ const maxHops = 50;
 export function createAccept(
   options: AcceptOptions,
 ): (submission: Submission, chunks: AsyncIterable<Uint8Array>) => Promise<Accepted> {
-  const { clock, log } = options;
+  const { log } = options;
 
   return async (submission, chunks) => {
-    const { user, from } = submission;
-    const id = Math.round(clock.now()).toString(36) + '-' + randomBytes(6).toString('hex');
-    const acceptedAt = Math.round(clock.now());
-    const envelope: Envelope = { v: 1, id, from, recipients: submission.recipients, user, acceptedAt };
-    const intake = createIntake(options, submission, envelope);
+    const { rights, from } = submission;
+    const place = options.quota.reserve(rights, from);
+    const intake = createIntake(options, submission, 'ok' in place ? { refusal: place } : { reservation: place });
     try {
       for await (const chunk of chunks) await intake.take(chunk);
+      return await intake.finish();
     } catch (error) {
       await intake.drop();
-      log.info({ user, error: describe(error) }, 'client left in the middle of a mail, nothing is kept');
-      return { ok: false, code: 451, text: '4.4.2 The connection broke in the middle of the mail' };
+      log.info({ user: rights.user, error: describe(error) }, 'client left in the middle of a mail, nothing is kept');
+      return refuse(451, '4.4.2 The connection broke in the middle of the mail', 'broken-off');
+    } finally {
+      if (!('ok' in place)) place.release();
     }
-    return intake.finish();
   };
 }
 
@@ -77,14 +87,21 @@ type Intake = {
 };
 
 /** One mail on its way into its file. */
-function createIntake(options: AcceptOptions, submission: Submission, envelope: Envelope): Intake {
-  const { group, log, maxSizeBytes, queue, spool } = options;
-  const { id } = envelope;
+function createIntake(
+  options: AcceptOptions,
+  submission: Submission,
+  start: { readonly refusal?: Refusal; readonly reservation?: Reservation },
+): Intake {
+  const { clock, group, log, maxSizeBytes, queue, spool } = options;
+  const acceptedAt = Math.round(clock.now());
+  const id = acceptedAt.toString(36) + '-' + randomBytes(6).toString('hex');
   const splitter = createHeaderSplitter(maxHeaderBytes);
+  let { refusal } = start;
+  let envelope: Envelope | undefined;
   let file: SpoolFile | undefined;
-  let inBody = false;
+  /** There once the header is over. */
+  let guard: LineGuard | undefined;
   let receivedBytes = 0;
-  let refusal: Refusal | undefined;
 
   async function drop(): Promise<void> {
     await file?.abort();
@@ -103,40 +120,56 @@ function createIntake(options: AcceptOptions, submission: Submission, envelope: 
   }
 
   async function begin(split: Split): Promise<Refusal | undefined> {
-    const header = rewriteHeader(split, rulesOf(options, submission, envelope));
+    const parts = readFields(split);
+    const passage = judgeMail(submission.rights, submission.from, parts.fields);
+    if (!passage.ok) return passage;
+    const header = rewriteHeader(parts, rulesOf(options, submission, passage, { id, acceptedAt }));
     if (!header.ok) return header;
-    const from = checkFrom(header.fields, submission.senders);
-    if (!from.ok) return from;
-    inBody = true;
+    envelope = envelopeOf(submission, passage, { id, acceptedAt });
+    guard = createLineGuard({ signed: isSigned(parts.fields) });
     file = await spool.create(envelope);
     await file.write(header.bytes);
+    for (const bytes of parts.body) {
+      const problem = await pushBody(guard, bytes);
+      if (problem !== undefined) return problem;
+    }
+    return undefined;
+  }
+
+  async function pushBody({ pass }: LineGuard, bytes: Uint8Array): Promise<Refusal | undefined> {
+    const pieces = pass(bytes);
+    if ('ok' in pieces) return pieces;
+    for (const piece of pieces) if (piece.length > 0) await file?.write(piece);
     return undefined;
   }
 
   async function push(chunk: Uint8Array): Promise<Refusal | undefined> {
     receivedBytes += chunk.length;
     if (receivedBytes > maxSizeBytes) return tooBig(maxSizeBytes);
-    if (inBody) {
-      await file?.write(chunk);
-      return undefined;
-    }
+    if (guard !== undefined) return pushBody(guard, chunk);
     const split = splitter.push(chunk);
     if (split === undefined) return undefined;
     return split === 'too-large' ? headerTooBig : begin(split);
   }
 
   async function commit(): Promise<Refusal | undefined> {
-    const early = inBody ? undefined : await begin(splitter.end());
-    if (early !== undefined || file === undefined) return early;
+    const early = guard === undefined ? await begin(splitter.end()) : undefined;
+    if (early !== undefined || file === undefined || envelope === undefined) return early;
+    const queued = envelope;
     const place = await file.finish();
     file = undefined;
     try {
-      await group.join(() => queue.add(envelope, place));
+      await group.join(() => {
+        queue.add(queued, place);
+        start.reservation?.count();
+      });
     } catch (error) {
       await spool.remove(id);
       throw error;
     }
     options.reached('send.accepted');
+    if (queued.held !== undefined)
+      log.warn({ mail: id, user: queued.user, why: queued.held }, 'mail waits for a person');
     return undefined;
   }
 
@@ -155,27 +188,48 @@ function createIntake(options: AcceptOptions, submission: Submission, envelope: 
 }
 
 // A full disk and a broken one look the same from here, and a 5xx would make the client give the mail up (RFC 5321 section 4.2.4.2).
-const noRoom: Refusal = { ok: false, code: 452, text: '4.3.1 The mail could not be stored; try again later' };
-const headerTooBig: Refusal = {
-  ok: false,
-  code: 552,
-  text: '5.3.4 The header is larger than ' + maxHeaderBytes + ' bytes',
-};
-const tooBig = (limit: number): Refusal => ({
-  ok: false,
-  code: 552,
-  text: '5.3.4 The mail is larger than ' + limit + ' bytes',
-});
+const noRoom: Refusal = refuse(452, '4.3.1 The mail could not be stored; try again later', 'disk');
+const headerTooBig: Refusal = refuse(552, '5.3.4 The header is larger than ' + maxHeaderBytes + ' bytes', 'header');
+const tooBig = (limit: number): Refusal => refuse(552, '5.3.4 The mail is larger than ' + limit + ' bytes', 'size');
 
-function rulesOf(options: AcceptOptions, submission: Submission, envelope: Envelope) {
+type Basis = Pick<Envelope, 'id' | 'acceptedAt'>;
+
+function envelopeOf(submission: Submission, passage: Passage, { id, acceptedAt }: Basis): Envelope {
+  const { dsn = {}, eightBit, recipientDsn = [], recipients, rights, smtpUtf8 } = submission;
+  return {
+    v: 1,
+    id,
+    from: passage.from,
+    recipients,
+    user: rights.user,
+    acceptedAt,
+    ...(Object.keys(dsn).length > 0 && { dsn }),
+    ...(recipientDsn.some((one) => Object.keys(one).length > 0) && { recipientDsn }),
+    ...(eightBit === true && { eightBit }),
+    ...(smtpUtf8 === true && { smtpUtf8 }),
+    ...(passage.held !== undefined && { held: passage.held }),
+    ...(passage.from !== submission.from && { givenFrom: submission.from }),
+  };
+}
+
+function rulesOf(
+  options: AcceptOptions,
+  submission: Submission,
+  passage: Passage,
+  { id, acceptedAt }: Basis,
+): HeaderRules {
   const { hostname, traceId } = options;
+  const { replaceFrom, resentFrom } = passage;
   // The name is what the client says of itself, so only what a host name or address literal can have is kept.
   const client = submission.clientName.replaceAll(/[^A-Za-z0-9.:_[\]-]/g, '_').slice(0, 255) || 'unknown';
   return {
-    received: 'from ' + client + '\r\n\tby ' + hostname + ' with ' + submission.transmission + ' id ' + envelope.id,
-    date: formatDate(envelope.acceptedAt),
-    messageId: '<' + envelope.id + '@' + hostname + '>',
+    received: 'from ' + client + '\r\n\tby ' + hostname + ' with ' + submission.transmission + ' id ' + id,
+    date: formatDate(acceptedAt),
+    messageId: '<' + id + '@' + hostname + '>',
     traceId,
     maxHops,
+    // Nobody answers a report or an out-of-office reply.
+    ...(replaceFrom !== undefined && { replaceFrom, answerOriginal: submission.from !== '' }),
+    ...(resentFrom !== undefined && { resentFrom }),
   };
 }

@@ -2,30 +2,75 @@
 // combination of them makes an open relay: whoever is not named here sends nothing.
 import { domainToASCII } from 'node:url';
 
+/** Why something was refused at submission: a closed set, reported as a tag. */
+export const refusalReasons = [
+  'no-login',
+  'login',
+  'login-throttled',
+  'login-clear',
+  'login-trouble',
+  'null-sender',
+  'sender',
+  'header-from',
+  'address',
+  'recipients',
+  'rate',
+  'size',
+  'header',
+  'long-line',
+  'loop',
+  'disk',
+  'broken-off',
+  'protocol',
+  'trouble',
+] as const;
+export type RefusalReason = (typeof refusalReasons)[number];
+
 /** `address`: what the refusal is about, for the client; logs show it masked. */
 export type Refusal = {
   readonly ok: false;
   readonly code: number;
   readonly text: string;
+  readonly reason: RefusalReason;
   readonly address?: string;
 };
 export type Answer = { readonly ok: true } | Refusal;
 
-export const refuse = (code: number, text: string): Refusal => ({ ok: false, code, text });
+export const refuse = (code: number, text: string, reason: RefusalReason): Refusal => ({
+  ok: false,
+  code,
+  text,
+  reason,
+});
 
 /** `senders`: whole addresses or `@domain`, as configured. `from` has gone through asciiAddress(). */
 export function maySend(senders: readonly string[], from: string): Answer {
   if (from === '')
-    return refuse(550, '5.7.1 The empty sender is not taken here: this relay sends only as the addresses of its users');
+    return refuse(
+      550,
+      '5.7.1 The empty sender is not taken here: this relay sends only as the addresses of its users',
+      'null-sender',
+    );
   const wanted = comparable(from);
   const domain = wanted.slice(wanted.lastIndexOf('@'));
   const allowed = senders.map(comparable).some((sender) => sender === wanted || sender === domain);
-  return allowed ? { ok: true } : refuse(550, '5.7.1 This user may not send as this address; ask for it to be added');
+  return allowed
+    ? { ok: true }
+    : refuse(550, '5.7.1 This user may not send as this address; ask for it to be added', 'sender');
 }
 
 /** Local parts differ in case only in theory; a second user cannot get an address by writing it differently. */
 function comparable(address: string): string {
-  return (asciiAddress(address) ?? address).toLowerCase();
+  return lowerCase(asciiAddress(address) ?? address);
+}
+
+/** Never makes an ASCII letter of another one: the Kelvin sign would become a k, and with it another address an own one. */
+function lowerCase(text: string): string {
+  if (!needsUtf8(text)) return text.toLowerCase();
+  return Array.from(text, (char) => {
+    const lower = char.toLowerCase();
+    return needsUtf8(char) && !needsUtf8(lower.slice(0, 1)) ? char : lower;
+  }).join('');
 }
 
 /**

@@ -11,22 +11,26 @@ const maxFromBytes = 65_536;
 export function checkFrom(fields: readonly Field[], senders: readonly string[]): Answer {
   for (const field of fields.filter(({ name }) => name === 'from')) {
     if (field.bytes.length > maxFromBytes)
-      return refuse(550, '5.7.1 The header From is longer than ' + maxFromBytes + ' bytes');
+      return refuse(550, '5.7.1 The header From is longer than ' + maxFromBytes + ' bytes', 'header');
     const text = field.bytes.toString('utf8');
     const addresses = addressesIn(text.slice(text.indexOf(':') + 1));
     if (addresses.length === 0)
-      return refuse(550, '5.7.1 The header From names no address; expected one that this user may send as');
+      return refuse(
+        550,
+        '5.7.1 The header From names no address; expected one that this user may send as',
+        'header-from',
+      );
     const foreign = addresses.find((address) => !isPlain(address) || !maySend(senders, address).ok);
     if (foreign === undefined) continue;
     const problem = '5.7.1 The header From names an address that this user may not send as';
     const remedy = '; ask for it to be added to `senders`, or write another one';
-    return { ...refuse(550, problem + remedy), address: printable(foreign) };
+    return { ...refuse(550, problem + remedy, 'header-from'), address: printable(foreign) };
   }
   return { ok: true };
 }
 
 /** Everything with an @ outside of names, quotes and comments. */
-function addressesIn(value: string): readonly string[] {
+export function addressesIn(value: string): readonly string[] {
   const commentless = withoutComments(value);
   // Readers differ about a quote or comment that never closes: then nothing is one.
   const text = commentless === undefined ? value.replaceAll(/["()\\]/g, ' ') : withoutNames(commentless);

@@ -1,6 +1,9 @@
 // What the header of a mail becomes on its way out, as bytes. Promise: the body is not looked at; of the header only what
-// is named here is added or taken away, every other line keeps its bytes.
+// is named here is added, taken away, folded or set aside, every other line keeps its bytes.
+import { refuse } from './access.ts';
+import type { Refusal } from './access.ts';
 import type { Split } from './header-splitter.ts';
+import { foldField, isSigned } from './long-lines.ts';
 
 export type HeaderRules = {
   /** Value of the Received line without its date. */
@@ -9,10 +12,21 @@ export type HeaderRules = {
   readonly messageId: string;
   readonly traceId: string;
   readonly maxHops: number;
+  /** The own address that takes the place of the header From; the original stays readable. */
+  readonly replaceFrom?: string;
+  /** Answers go to the original author then. */
+  readonly answerOriginal?: boolean;
+  readonly resentFrom?: string;
 };
-export type Rewritten =
-  | { readonly ok: true; readonly bytes: Buffer; readonly fields: readonly Field[] }
-  | { readonly ok: false; readonly code: number; readonly text: string };
+/** Fields, then what ends the header. */
+export type Rewritten = { readonly ok: true; readonly bytes: Buffer } | Refusal;
+
+/** A header in its fields. `separator`: what ends it; `body`: the first bytes after that. */
+export type Header = {
+  readonly fields: readonly Field[];
+  readonly separator: Buffer;
+  readonly body: readonly Buffer[];
+};
 
 /** One field with its continuation lines. `name` is lower case; empty for a line that is no field. */
 export type Field = { readonly name: string; readonly bytes: Buffer };
@@ -21,44 +35,74 @@ export type Field = { readonly name: string; readonly bytes: Buffer };
 const removed = new Set(['bcc', 'resent-bcc', 'return-path']);
 export const traceHeader = 'X-Mailferry-Trace';
 
-/** New header, empty line and first bytes of the body; or why the mail is refused. */
-export function rewriteHeader(split: Split, rules: HeaderRules): Rewritten {
-  const { fields, body } = readFields(split);
+/** New header with the empty line that ends it; or why the mail is refused. */
+export function rewriteHeader({ fields, separator }: Header, rules: HeaderRules): Rewritten {
   const own = 'out ' + rules.traceId;
   if (fields.some((field) => field.name === traceHeader.toLowerCase() && valueOf(field) === own))
-    return { ok: false, code: 554, text: '5.4.6 Mail loop: this mail has gone out through this agent before' };
+    return refuse(554, '5.4.6 Mail loop: this mail has gone out through this agent before', 'loop');
   const hops = fields.filter((field) => field.name === 'received').length;
   if (hops > rules.maxHops)
-    return {
-      ok: false,
-      code: 554,
-      text: '5.4.6 Too many hops: ' + hops + ' Received lines, expected at most ' + rules.maxHops,
-    };
+    return refuse(554, '5.4.6 Too many hops: ' + hops + ' Received lines, expected at most ' + rules.maxHops, 'loop');
+  const signed = isSigned(fields);
+  const kept: Buffer[] = [];
+  for (const field of fields.filter(({ name }) => !removed.has(name))) {
+    const folded = foldField(rules.replaceFrom === undefined ? field : setAside(field), signed);
+    if ('ok' in folded) return folded;
+    kept.push(folded);
+  }
+  return { ok: true, bytes: Buffer.concat([addedLines(fields, rules, own), ...kept, separator]) };
+}
+
+function addedLines(fields: readonly Field[], rules: HeaderRules, trace: string): Buffer {
+  const { date, messageId, received, replaceFrom, resentFrom } = rules;
   const has = (name: string): boolean => fields.some((field) => field.name === name);
-  const added = [
-    'Received: ' + rules.received + ';\r\n\t' + rules.date,
-    traceHeader + ': ' + own,
-    ...(has('date') ? [] : ['Date: ' + rules.date]),
-    ...(has('message-id') ? [] : ['Message-ID: ' + rules.messageId]),
+  const lines = [
+    'Received: ' + received + ';\r\n\t' + date,
+    traceHeader + ': ' + trace,
+    ...(resentFrom === undefined ? [] : ['Resent-From: <' + resentFrom + '>', 'Resent-Date: ' + date]),
+    ...(has('date') ? [] : ['Date: ' + date]),
+    ...(has('message-id') ? [] : ['Message-ID: ' + messageId]),
+    ...(replaceFrom === undefined ? [] : ['From: ' + nameOfOriginal(fields) + '<' + replaceFrom + '>']),
   ];
-  const kept = fields.filter((field) => !removed.has(field.name)).map((field) => field.bytes);
-  return { ok: true, bytes: Buffer.concat([Buffer.from(added.join('\r\n') + '\r\n'), ...kept, ...body]), fields };
+  const head = Buffer.from(lines.join('\r\n') + '\r\n');
+  const from = fields.find((field) => field.name === 'from');
+  if (replaceFrom === undefined || rules.answerOriginal !== true || from === undefined || has('reply-to')) return head;
+  return Buffer.concat([head, rename(from, 'Reply-To')]);
+}
+
+/** Who wrote it, as a name that no reader takes for the address. */
+function nameOfOriginal(fields: readonly Field[]): string {
+  const from = fields.find((field) => field.name === 'from');
+  const [address] = /[^\s<>"@,;:]{1,64}@[^\s<>",;]{1,200}/.exec(from === undefined ? '' : valueOf(from)) ?? [];
+  if (address === undefined) return '';
+  return '"' + address.replace('@', ' at ').replaceAll(/[^A-Za-z0-9.+_ -]/g, '_') + '" ';
+}
+
+function setAside(field: Field): Field {
+  if (field.name === 'from') return { name: 'x-original-from', bytes: rename(field, 'X-Original-From') };
+  return field.name === 'sender' ? { name: 'x-original-sender', bytes: rename(field, 'X-Original-Sender') } : field;
+}
+
+function rename(field: Field, name: string): Buffer {
+  return Buffer.concat([Buffer.from(name), field.bytes.subarray(field.bytes.indexOf(0x3a))]);
 }
 
 /**
  * A mail whose first line is no field has no header: all of it is body, and an empty line is put before it, or the
  * relay would take the first lines of the text for a broken header. "From " of a mailbox file before real fields is kept as a field.
  */
-function readFields(split: Split): { readonly fields: readonly Field[]; readonly body: readonly Buffer[] } {
+export function readFields(split: Split): Header {
   const lines = splitLines(split.header);
   const [first, second] = lines;
   if (first !== undefined && !isField(first)) {
     const mailbox = first.subarray(0, 5).toString('latin1') === 'From ' && second !== undefined && isField(second);
-    if (!mailbox) return { fields: [], body: [Buffer.from('\r\n'), split.header, split.separator, split.rest] };
+    if (!mailbox)
+      return { fields: [], separator: Buffer.from('\r\n'), body: [split.header, split.separator, split.rest] };
     lines[0] = Buffer.concat([Buffer.from('X-Mailbox-Line: '), first]);
   }
   const missing = Buffer.from(endsLine(split.header) ? '\r\n' : '\r\n\r\n');
-  return { fields: groupFields(lines), body: [split.separator.length > 0 ? split.separator : missing, split.rest] };
+  const separator = split.separator.length > 0 ? split.separator : missing;
+  return { fields: groupFields(lines), separator, body: [split.rest] };
 }
 
 /** Fields of a header, in order. A line that is neither field nor folded belongs to the field before: behind a Bcc it may be an address. */

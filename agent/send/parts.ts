@@ -7,48 +7,45 @@ import type { Log } from '#shared/log.ts';
 import type { Meter } from '#shared/meter.ts';
 import { transaction } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
-import type { SecretSource } from '../accounts/secret.ts';
-import type { SendLimits } from '../accounts/presets.ts';
-import type { RelayConfig, SubmissionConfig } from '../config.ts';
+import type { SubmissionConfig } from '../config.ts';
 import type { Local } from '../local/local.ts';
-import type { Endpoint } from '../net/socket.ts';
-import { openConversation } from '../smtp/conversation.ts';
 import { createAccept } from './accept.ts';
 import { createBell } from './bell.ts';
 import type { Bell } from './bell.ts';
 import { createGroupCommit } from './group-commit.ts';
+import type { LocalLoginSetup } from './local-login.ts';
+import type { Tls } from './own-certificate.ts';
 import { createQueue } from './queue.ts';
 import type { Queue } from './queue.ts';
 import { openQueueClock } from './queue-clock.ts';
 import type { QueueClock } from './queue-clock.ts';
+import { createQuota } from './quota.ts';
+import type { Quota } from './quota.ts';
 import { createQueueView } from './queue-view.ts';
 import type { QueueView } from './queue-view.ts';
-import { createRelayHealth } from './relay-health.ts';
-import type { RelayHealth } from './relay-health.ts';
+import { troubleOfOpening } from './attempt.ts';
+import { createBandwidth } from './bandwidth.ts';
+import { createDelivery } from './delivery.ts';
+import { createRelayLine } from './relay-line.ts';
+import type { RelayLine } from './relay-line.ts';
+import { openRelaySession } from './relay-session.ts';
+import { openRelays } from './relays.ts';
+import type { Relay, Relays, RelaySetup } from './relays.ts';
 import { createRunner } from './runner.ts';
 import type { Runner } from './runner.ts';
-import { retryWaitMs } from './schedule.ts';
-import type { RetryPace } from './schedule.ts';
 import { createSpool } from './spool.ts';
 import type { Spool } from './spool.ts';
-
-/** One of the provider's relays, with all that its sessions need. */
-export type RelaySetup = {
-  readonly config: RelayConfig;
-  readonly endpoint: Endpoint;
-  readonly secret: SecretSource;
-  /** What the provider allows. */
-  readonly limits: SendLimits;
-  /** File and option, for the log. */
-  readonly origin: string;
-};
 
 export type SendOptions = {
   readonly submission: SubmissionConfig;
   /** User name to password. */
   readonly passwords: ReadonlyMap<string, string>;
-  /** PEM texts for STARTTLS. */
-  readonly tls?: { readonly key: string; readonly cert: string };
+  /** `users.json`. */
+  readonly usersFile?: string;
+  readonly localLogin?: LocalLoginSetup;
+  readonly tls?: Tls;
+  /** A newer key and certificate; undefined when they are the same. */
+  readonly renewTls?: () => Promise<Tls | undefined>;
   /** At least one. */
   readonly relays: readonly RelaySetup[];
   readonly db: Database;
@@ -74,8 +71,9 @@ export type Parts = {
   readonly spool: Spool;
   readonly queue: Queue;
   readonly queueClock: QueueClock;
+  readonly quota: Quota;
   readonly accept: ReturnType<typeof createAccept>;
-  readonly health: RelayHealth;
+  readonly relays: Relays;
   readonly view: QueueView;
   /** Rung when mail may have become due. */
   readonly work: Bell;
@@ -83,7 +81,6 @@ export type Parts = {
   readonly notices: Bell;
   /** The outcome is recorded: the file goes, and the row after it. */
   readonly onGone: (id: string) => void;
-  readonly retryPace: RetryPace;
   /** As part of addresses and headers. */
   readonly hostname: string;
   readonly close: () => Promise<void>;
@@ -91,33 +88,19 @@ export type Parts = {
 
 export function createParts(options: SendOptions): Parts {
   const { clock, db, isLocal, local, log, random, reached } = options;
-  const setup = firstRelay(options);
-  const relay = setup.config;
   const hostname = options.hostname.replaceAll(/[^A-Za-z0-9.-]/g, '-') || 'localhost';
-  const retryPace = { firstMs: relay.retryFirstSeconds * 1_000, maxMs: relay.retryMaxSeconds * 1_000 };
   const spool = createSpool({ folder: options.folder, reached });
   const queueClock = openQueueClock({ db, clock });
+  const work = createBell(clock);
+  const relays = openRelays({ setups: options.relays, db, queueClock, clock, random, log, onChange: work.ring });
   const queue = createQueue({
     db,
     clock,
     queueClock,
     journal: options.journal,
-    relayId: relay.id,
-    retryWaitMs: (attempts) => retryWaitMs(retryPace, attempts, random),
-    unknownRetryMs: relay.unknownRetrySeconds * 1_000,
+    routeOf: relays.routeOf,
+    paceOf: relays.paceOf,
     tells: (sender) => sender !== '' && local !== undefined && (isLocal(sender) || options.operator !== undefined),
-  });
-  const work = createBell(clock);
-  const health = createRelayHealth({
-    id: relay.id,
-    origin: setup.origin,
-    clock,
-    random,
-    log,
-    onChange: work.ring,
-    // A relay is probed every minute at least; a login at most four times an hour, or the provider locks the account.
-    linePace: { firstMs: Math.min(retryPace.firstMs, 5_000), maxMs: Math.min(retryPace.maxMs, 60_000) },
-    loginPace: { firstMs: Math.min(retryPace.firstMs, 60_000), maxMs: Math.min(retryPace.maxMs, 900_000) },
   });
   const group = createGroupCommit({
     syncFolder: spool.syncFolder,
@@ -125,10 +108,12 @@ export function createParts(options: SendOptions): Parts {
     onLazyFailure: (error) => log.error({ error: describe(error) }, 'rows of sent mails stay until the next start'),
   });
   const { onGone, settled } = createRemoval({ spool, log, forget: (id) => group.joinLater(() => queue.forget(id)) });
+  const quota = createQuota({ db, clock });
   const accept = createAccept({
     spool,
     queue,
     group,
+    quota,
     clock,
     reached,
     hostname,
@@ -137,17 +122,23 @@ export function createParts(options: SendOptions): Parts {
     maxSizeBytes: options.submission.maxSizeBytes,
     onAccepted: work.ring,
   });
-  const view = createQueueView({ db, queueClock, relayProblem: () => health.status().problem });
+  const view = createQueueView({
+    db,
+    queueClock,
+    relays: relays.all.map((relay) => relay.id),
+    monotonic: clock.monotonic,
+    problemOf: relays.problemOf,
+  });
   return {
     spool,
     queue,
     queueClock,
+    quota,
     accept,
-    health,
+    relays,
     view,
     work,
     onGone,
-    retryPace,
     hostname,
     notices: createBell(clock),
     async close() {
@@ -159,33 +150,38 @@ export function createParts(options: SendOptions): Parts {
 }
 
 export function createSendRunner(options: SendOptions, parts: Parts): Runner {
-  const { clock, log, reached } = options;
-  const { config: relay, endpoint, secret } = firstRelay(options);
-  const { health, hostname, notices, onGone, queue, queueClock, spool, work } = parts;
-  return createRunner({
-    queue,
-    queueClock,
-    spool,
-    health,
-    clock,
-    log,
-    reached,
-    onGone,
-    sessions: relay.sessions,
-    open: async (signal) => {
-      const { user, auth, name = hostname } = relay;
-      const login = { user, auth, ...(await secret.read(signal)) };
-      return openConversation({ endpoint, protocol: 'smtp', name, signal, clock, log, login });
-    },
-    bell: work,
-    onNotice: notices.ring,
-  });
+  const claimed = new Set<string>();
+  const lines = parts.relays.all.map((relay) => createLine(options, parts, relay, claimed));
+  return createRunner({ lines, claimed, bell: parts.work });
 }
 
-export function firstRelay(options: Pick<SendOptions, 'relays'>): RelaySetup {
-  const [first] = options.relays;
-  if (first === undefined) throw new Error('Cannot send: no relay, expected at least one');
-  return first;
+/** Servers limit the mails of a session; so few that a limit is seldom met, so many that the login costs nothing. */
+const mailsPerSession = 100;
+
+function createLine(options: SendOptions, parts: Parts, relay: Relay, claimed: Set<string>): RelayLine {
+  const { clock, log, reached } = options;
+  const { hostname, notices, onGone, queue, queueClock, relays, spool, work } = parts;
+  const { budget, health, id, setup, use } = relay;
+  const { config, limits } = setup;
+  const about = () => ({ preset: config.preset, now: clock.now(), host: setup.endpoint.host });
+  const bandwidth = createBandwidth({ bytesPerSecond: config.maxBytesPerSecond, clock });
+  const own = { budget, clock, health, log, queue };
+  const onNotice = notices.ring;
+  return createRelayLine({
+    ...own,
+    id,
+    use,
+    claimed,
+    queueClock,
+    sessions: config.sessions,
+    mailsPerSession: limits.messagesPerConnection ?? mailsPerSession,
+    sources: () => relays.sourcesOf(id),
+    secretChanged: setup.secret.changed,
+    open: (signal) => openRelaySession({ setup, hostname, clock, log, signal }),
+    troubleOf: (error) => troubleOfOpening(error, about()),
+    deliver: createDelivery({ ...own, relay: id, about, limits, bandwidth, spool, reached, onGone, onNotice }),
+    ring: work.ring,
+  });
 }
 
 /**

@@ -2,11 +2,15 @@
 // in which they need each other, and stops them in bounded time.
 import { describe } from '#shared/failure.ts';
 import { createBounce } from './bounce.ts';
+import type { RefusalReason } from './access.ts';
+import { createAccounts } from './accounts.ts';
 import { createListener } from './listener.ts';
-import type { Listener } from './listener.ts';
+import type { Listener, ListenerStatus } from './listener.ts';
 import { tendOldMail } from './old-mail.ts';
-import { createParts, createSendRunner, firstRelay } from './parts.ts';
-import type { Parts, RelaySetup, SendOptions } from './parts.ts';
+import { createParts, createSendRunner } from './parts.ts';
+import type { Parts, SendOptions } from './parts.ts';
+import { rerouteQueue } from './queue-routes.ts';
+import type { RelaySetup, RelayState } from './relays.ts';
 import type { QueueEntry, QueueSummary, QueueView } from './queue-view.ts';
 import { createQueueDesk } from './queue-desk.ts';
 import type { QueueDesk } from './queue-desk.ts';
@@ -14,20 +18,20 @@ import { recover } from './recover.ts';
 import type { Runner } from './runner.ts';
 import { transaction } from '#shared/sqlite.ts';
 
-export type { QueueDesk, QueueEntry, QueueSummary, RelaySetup, SendOptions };
-
-export type RelayStatus = { readonly id: string; readonly up: boolean; readonly problem: string };
+export type { QueueDesk, QueueEntry, QueueSummary, RelaySetup, RelayState, SendOptions };
 
 export type Send = {
   /** Recovers, listens, sends. Throws UserError when it cannot listen as configured. */
   readonly start: () => Promise<void>;
   /** Idempotent; takes at most about three seconds. What is cut off is in the queue and known as such. */
   readonly stop: () => Promise<void>;
-  readonly address: () => { readonly host: string; readonly port: number };
+  readonly submission: () => ListenerStatus;
+  /** What was refused at submission since the last call. */
+  readonly refused: () => readonly { readonly reason: RefusalReason; readonly count: number }[];
   readonly queue: QueueView;
   /** Undefined until it runs. */
   readonly desk: () => QueueDesk | undefined;
-  readonly relays: () => readonly RelayStatus[];
+  readonly relays: () => readonly RelayState[];
 };
 
 const housekeepingMs = 30_000;
@@ -48,24 +52,30 @@ export function createSend(options: SendOptions): Send {
   let running: Running | undefined;
   let stopped: Promise<void> | undefined;
 
+  const refusals = new Map<RefusalReason, number>();
+  const onRefused = (reason: RefusalReason): void => void refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
+
   async function start(): Promise<void> {
     const parts = createParts(options);
-    const { accept, queue, spool } = parts;
-    const listener = createListener({ ...options, accept, freeBytes: spool.freeBytes });
+    const { accept, queue, quota, relays, spool } = parts;
+    const accounts = createAccounts(options);
+    const listener = createListener({ ...options, accounts, accept, quota, freeBytes: spool.freeBytes, onRefused });
     running = { parts, listener, tasks: [] };
     const { done, ...recovered } = await recover({ db: options.db, queue, spool, log });
     for (const id of done) parts.onGone(id);
+    const { db } = options;
+    rerouteQueue({ db, relays: relays.all.map((relay) => relay.id), routeOf: relays.routeOf, log });
     await listener.start();
     const runner = createSendRunner(options, parts);
     running.desk = createSendDesk(parts, runner);
     running.tasks = startTasks(parts, runner);
-    log.info({ ...listener.address(), ...recovered }, 'submission is open');
+    log.info({ ...listener.status(), ...recovered }, 'submission is open');
   }
 
   function createSendDesk(parts: Parts, runner: Runner): QueueDesk {
-    const { health, onGone, queue, queueClock, spool, work } = parts;
+    const { onGone, queue, queueClock, relays, spool, work } = parts;
     const onDue = (): void => {
-      health.retry();
+      relays.retry();
       work.ring();
     };
     return createQueueDesk({ db: options.db, queue, queueClock, spool, busy: runner.busy, onDue, onGone, log });
@@ -91,12 +101,14 @@ export function createSend(options: SendOptions): Send {
   function createSendBounce(parts: Parts) {
     const { local } = options;
     if (local === undefined) return { bounce: () => Promise.resolve() };
-    const { notices: bell, onGone, queue, queueClock, spool, retryPace, hostname } = parts;
+    const { notices: bell, onGone, queue, queueClock, spool, relays, hostname } = parts;
+    const [first] = relays.all;
+    if (first === undefined) return { bounce: () => Promise.resolve() };
     const { db, clock, isLocal, operator, random, traceId } = options;
     // The local server is on this machine or next to it: ten minutes are the longest pause.
-    const pace = { firstMs: retryPace.firstMs, maxMs: Math.min(retryPace.maxMs, 600_000) };
-    const relayHost = firstRelay(options).endpoint.host;
-    const expireMs = firstRelay(options).config.expireHours * 3_600_000;
+    const pace = { firstMs: first.pace.firstMs, maxMs: Math.min(first.pace.maxMs, 600_000) };
+    const relayHost = first.setup.endpoint.host;
+    const expireMs = first.setup.config.expireHours * 3_600_000;
     const own = { db, clock, random, log, local, bell, onGone, queue, queueClock, spool, pace, hostname, relayHost };
     return { bounce: createBounce({ ...own, isLocal, operator, traceId, expireMs }).run };
   }
@@ -105,11 +117,11 @@ export function createSend(options: SendOptions): Send {
   async function keepHouse(parts: Parts, runner: Runner): Promise<void> {
     const { queue } = parts;
     const { busy } = runner;
-    const { expireHours } = firstRelay(options).config;
+    const relays = parts.relays.all.map(({ id, setup }) => ({ id, expireHours: setup.config.expireHours }));
     while (!stopping.signal.aborted) {
       try {
         transaction(options.db, () => parts.queueClock.save());
-        await tendOldMail({ db: options.db, queue, busy, expireHours, log, signal: stopping.signal });
+        await tendOldMail({ db: options.db, queue, busy, relays, log, signal: stopping.signal });
         parts.notices.ring();
       } catch (error) {
         log.error({ error: describe(error) }, 'housekeeping of the queue failed, it is done again later');
@@ -131,13 +143,19 @@ export function createSend(options: SendOptions): Send {
   return {
     start,
     stop: () => (stopped ??= stop()),
-    address: () => running?.listener.address() ?? { host: submission.host, port: submission.port },
+    submission: () => running?.listener.status() ?? { host: submission.host, port: submission.port },
+    refused() {
+      const taken = [...refusals].map(([reason, count]) => ({ reason, count }));
+      refusals.clear();
+      return taken;
+    },
     queue: {
       list: () => running?.parts.view.list() ?? [],
       show: (id) => running?.parts.view.show(id),
       summary: () => running?.parts.view.summary() ?? nothing,
+      states: () => running?.parts.view.states() ?? [],
     },
     desk: () => running?.desk,
-    relays: () => [running?.parts.health.status() ?? { id: firstRelay(options).config.id, up: true, problem: '' }],
+    relays: () => running?.parts.relays.states() ?? [],
   };
 }

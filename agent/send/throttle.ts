@@ -1,7 +1,9 @@
 // Slows down whoever guesses passwords, across connections. Promise: a user that others fail to log in as, or another user
 // at the same address (every local client is 127.0.0.1), is not locked out by them; nothing is passed on to any other
 // login of the machine; memory is bounded.
+import { isIPv6 } from 'node:net';
 import type { Clock } from '#shared/clock.ts';
+import { isLoopback } from '#shared/net.ts';
 
 export type Throttle = {
   /** False: the pair or its address has failed too often lately; the password must not even be looked at. */
@@ -29,7 +31,8 @@ type Entry = { failures: number; lastAt: number; closedUntil: number };
 export function createThrottle(clock: Pick<Clock, 'monotonic'>): Throttle {
   const entries = new Map<string, Entry>();
   const known = new Set<string>();
-  const pairKey = (user: string, address: string): string => 'pair ' + address + ' ' + user.toLowerCase();
+  const pairKey = (user: string, address: string): string => 'pair ' + siteOf(address) + ' ' + user.toLowerCase();
+  const addressKey = (address: string): string => 'address ' + siteOf(address);
 
   function find(key: string): Entry | undefined {
     const entry = entries.get(key);
@@ -60,12 +63,13 @@ export function createThrottle(clock: Pick<Clock, 'monotonic'>): Throttle {
     mayTry(user, address) {
       const pair = pairKey(user, address);
       if (closed(pair)) return false;
-      return known.has(pair) || !closed('address ' + address);
+      // All programs of this machine are one address: it is slowed down as a whole, never closed.
+      return isLoopback(address) || known.has(pair) || !closed(addressKey(address));
     },
     failed(user, address) {
-      count('address ' + address, freeOfAddress);
-      const { failures } = count(pairKey(user, address), freeOfPair);
-      return Math.min(delayMaxMs, delayFirstMs * 2 ** Math.min(failures - 1, 20));
+      const all = count(addressKey(address), freeOfAddress).failures - freeOfAddress;
+      const own = count(pairKey(user, address), freeOfPair).failures - 1;
+      return Math.min(delayMaxMs, delayFirstMs * 2 ** Math.min(Math.max(own, all), 20));
     },
     succeeded(user, address) {
       const pair = pairKey(user, address);
@@ -73,4 +77,15 @@ export function createThrottle(clock: Pick<Clock, 'monotonic'>): Throttle {
       if (known.size < maxEntries) known.add(pair);
     },
   };
+}
+
+/** A client with IPv6 has a whole /64 of addresses to come from. */
+function siteOf(address: string): string {
+  if (!isIPv6(address) || isLoopback(address)) return address;
+  const [head = '', tail] = address.replace(/%.*$/, '').split('::');
+  const groups = head === '' ? [] : head.split(':');
+  const rest = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros = Array.from({ length: Math.max(0, 8 - groups.length - rest.length) }, () => '0');
+  const all = [...groups, ...zeros, ...rest].map((group) => group.replace(/^0+(?=.)/, '').toLowerCase());
+  return all.slice(0, 4).join(':') + '::/64';
 }

@@ -8,18 +8,18 @@ import { systemClock } from '#shared/clock.ts';
 import { createLog } from '#shared/log.ts';
 import { transaction } from '#shared/sqlite.ts';
 import { createAccept } from '../../../agent/send/accept.ts';
+import { createAccounts } from '../../../agent/send/accounts.ts';
 import type { Submission } from '../../../agent/send/accept.ts';
 import type { Envelope } from '../../../agent/send/envelope.ts';
 import { createGroupCommit } from '../../../agent/send/group-commit.ts';
 import { createListener } from '../../../agent/send/listener.ts';
 import { createSpool } from '../../../agent/send/spool.ts';
 import type { Files } from '../../../agent/send/spool.ts';
-import { baseSubmission, loggedIn, letter, openState, password, user } from './rig.ts';
+import { baseSubmission, loggedIn, letter, noQuota, openState, password, user } from './rig.ts';
 
 type Failing = 'open' | 'write' | 'sync' | 'close' | 'rename' | 'folder' | 'index';
 const submission: Submission = {
-  user,
-  senders: ['@office.test'],
+  rights: { user, senders: ['@office.test'], limits: {} },
   from: 'a@office.test',
   recipients: ['b@world.test'],
   clientName: 'desk',
@@ -86,6 +86,7 @@ async function start(t: TestContext, failing?: Failing, code = 'EIO', maxSizeByt
   const accept = createAccept({
     spool,
     group,
+    quota: noQuota,
     log,
     maxSizeBytes,
     clock: systemClock,
@@ -108,7 +109,10 @@ async function* chunks(...parts: (string | Buffer)[]): AsyncGenerator<Uint8Array
 
 test('an accepted mail is one file: its envelope, then the mail as it goes out, its body untouched', async (t) => {
   const { accept, added, left, spool } = await start(t);
-  const body = Buffer.concat([Buffer.from('a\0\u00ff\r\n.\r\n..\n\rbare'), Buffer.alloc(70_000, 0xff)]);
+  const body = Buffer.concat([
+    Buffer.from('a\0\u00ff\r\n.\r\n..\n\rbare'),
+    Buffer.from((String.fromCharCode(0xff).repeat(700) + '\r\n').repeat(100), 'latin1'),
+  ]);
   const answer = await accept(submission, chunks('Subject: a\r\nBcc: x@y.test\r\n\r\n', body));
   assert.ok(answer.ok);
   const { queue, temp } = await left();
@@ -134,7 +138,8 @@ for (const failing of ['open', 'write', 'sync', 'close', 'rename', 'folder', 'in
     test('accept() answers 452 and keeps nothing when ' + failing + ' fails with ' + code, async (t) => {
       const { accept, left } = await start(t, failing, code);
       const answer = await accept(submission, chunks(letter(), 'more\r\n'.repeat(20_000 / 6)));
-      assert.deepEqual(answer, { ok: false, code: 452, text: '4.3.1 The mail could not be stored; try again later' });
+      const text = '4.3.1 The mail could not be stored; try again later';
+      assert.deepEqual(answer, { ok: false, code: 452, text, reason: 'disk' });
       assert.deepEqual(await left(), { queue: [], temp: [] });
     });
   }
@@ -144,7 +149,13 @@ test('the client sees the 452, and the same session goes on', async (t) => {
   const { accept, log, left } = await start(t, 'rename', 'ENOSPC');
   const listener = createListener({
     submission: baseSubmission,
-    passwords: new Map([[user, password]]),
+    accounts: createAccounts({
+      submission: baseSubmission,
+      passwords: new Map([[user, password]]),
+      clock: systemClock,
+      log,
+    }),
+    quota: noQuota,
     accept,
     freeBytes: async () => 1e12,
     clock: systemClock,
@@ -152,7 +163,7 @@ test('the client sees the 452, and the same session goes on', async (t) => {
   });
   await listener.start();
   t.after(() => listener.stop(10));
-  const client = await loggedIn(t, listener.address().port);
+  const client = await loggedIn(t, listener.status().port);
   for (let round = 0; round < 2; round += 1) {
     assert.match((await client.say('MAIL FROM:<sales@office.test>')) ?? '', /^250/);
     assert.match((await client.say('RCPT TO:<someone@world.test>')) ?? '', /^250/);
@@ -187,6 +198,7 @@ test('accept() stops writing when a mail is too big, reads it to its end, and ke
     ok: false,
     code: 552,
     text: '5.3.4 The mail is larger than 10000 bytes',
+    reason: 'size',
   });
   assert.equal(given, 100);
   const exact = 'Subject: a\r\n\r\n' + 'b'.repeat(10_000 - 14);

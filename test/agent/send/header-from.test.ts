@@ -125,6 +125,7 @@ for (const value of [
       ok: false,
       code: 550,
       text: '5.7.1 The header From names no address; expected one that this user may send as',
+      reason: 'header-from',
     });
   });
 }

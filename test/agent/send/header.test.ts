@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { rewriteHeader } from '../../../agent/send/header.ts';
+import { readFields, rewriteHeader } from '../../../agent/send/header.ts';
 import { createHeaderSplitter } from '../../../agent/send/header-splitter.ts';
 import type { Split } from '../../../agent/send/header-splitter.ts';
 
@@ -38,8 +38,9 @@ function splitWhole(mail: string | Buffer, sizes: readonly number[] = []): Split
 }
 
 function rewrite(mail: string): string {
-  const result = rewriteHeader(splitWhole(mail), rules);
-  return result.ok ? result.bytes.toString('latin1') : result.code + ' ' + result.text;
+  const header = readFields(splitWhole(mail));
+  const result = rewriteHeader(header, rules);
+  return result.ok ? Buffer.concat([result.bytes, ...header.body]).toString('latin1') : result.code + ' ' + result.text;
 }
 
 const splits: readonly (readonly [string, string, string, string])[] = [

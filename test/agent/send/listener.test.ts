@@ -11,10 +11,11 @@ import { UserError } from '#shared/failure.ts';
 import { createLog } from '#shared/log.ts';
 import type { SubmissionConfig } from '../../../agent/config.ts';
 import type { Submission } from '../../../agent/send/accept.ts';
+import { createAccounts } from '../../../agent/send/accounts.ts';
 import { createListener } from '../../../agent/send/listener.ts';
 import { createLab } from '../../lab/lab.ts';
 import { waitFor } from '../../lab/wait.ts';
-import { baseSubmission, letter, loggedIn, password, plain, submit, talk, user } from './rig.ts';
+import { baseSubmission, letter, loggedIn, noQuota, password, plain, submit, talk, user } from './rig.ts';
 import type { Talk } from './rig.ts';
 
 type Tls = { readonly key: string; readonly cert: string; readonly ca: string };
@@ -33,9 +34,17 @@ async function start(
   } = {},
 ) {
   const taken: (Submission & { readonly body: string })[] = [];
+  const submission = { ...baseSubmission, ...options.submission };
+  const log = createLog({ name: 'test', level: 'silent' });
   const listener = createListener({
-    submission: { ...baseSubmission, ...options.submission },
-    passwords: new Map([[user, password]]),
+    submission,
+    accounts: createAccounts({
+      submission,
+      passwords: new Map([[user, password]]),
+      clock: options.clock ?? hasty,
+      log,
+    }),
+    quota: noQuota,
     ...(options.tls === undefined ? {} : { tls: options.tls }),
     accept: async (submission, chunks) => {
       const parts: Uint8Array[] = [];
@@ -46,11 +55,11 @@ async function start(
     freeBytes: async () => options.freeBytes ?? 1e12,
     ...(options.loginMs === undefined ? {} : { loginMs: options.loginMs }),
     clock: options.clock ?? hasty,
-    log: createLog({ name: 'test', level: 'silent' }),
+    log,
   });
   await listener.start();
   t.after(() => listener.stop(10));
-  return { listener, port: listener.address().port, taken };
+  return { listener, port: listener.status().port, taken };
 }
 
 async function certificate(t: TestContext): Promise<Tls> {
@@ -223,7 +232,7 @@ for (const [name, end] of [
     await say(client, mailFrom, rcptTo, 'DATA');
     client.write(body + end + smuggled);
     assert.match((await client.reply()) ?? '', /^250/);
-    assert.equal(await client.say('NOOP'), '250 OK');
+    assert.equal(await client.say('NOOP'), '250 2.0.0 OK');
     assert.equal(taken.length, 1);
     assert.ok(taken[0]?.body.includes('smuggled'), 'it is text of the first mail');
   });

@@ -20,6 +20,7 @@ import type { SendLimits } from '../../../agent/accounts/presets.ts';
 import type { RelayConfig, SubmissionConfig } from '../../../agent/config.ts';
 import type { Local } from '../../../agent/local/local.ts';
 import type { Endpoint } from '../../../agent/net/socket.ts';
+import type { Quota } from '../../../agent/send/quota.ts';
 import { createSend } from '../../../agent/send/send.ts';
 import type { RelaySetup, Send } from '../../../agent/send/send.ts';
 import { spoolSchema } from '../../../agent/send/spool-schema.ts';
@@ -121,6 +122,9 @@ export const baseSubmission: SubmissionConfig = {
   maxRecipients: 100,
 };
 
+/** Nobody has a limit. */
+export const noQuota: Quota = { check: () => undefined, reserve: () => ({ count: () => {}, release: () => {} }) };
+
 export async function startRig(owner: Owner, options: RigOptions): Promise<Rig> {
   const state = options.state ?? (await openState(owner));
   const clock = options.clock ?? systemClock;
@@ -145,7 +149,7 @@ export async function startRig(owner: Owner, options: RigOptions): Promise<Rig> 
   });
   state.sends.push(send);
   await send.start();
-  const { port } = send.address();
+  const { port } = send.submission();
   return {
     send,
     state,

@@ -33,10 +33,27 @@ test('others are not locked out: another user at the address, the same user at a
 
 test('an address that tries many names is closed, but not for a user that has logged in from there', () => {
   const { throttle } = start();
-  throttle.succeeded('sales', '127.0.0.1');
-  for (let n = 0; n < 30; n += 1) throttle.failed('guess' + n, '127.0.0.1');
-  assert.equal(throttle.mayTry('guess99', '127.0.0.1'), false);
-  assert.equal(throttle.mayTry('sales', '127.0.0.1'), true);
+  throttle.succeeded('sales', '192.0.2.1');
+  for (let n = 0; n < 30; n += 1) throttle.failed('guess' + n, '192.0.2.1');
+  assert.equal(throttle.mayTry('guess99', '192.0.2.1'), false);
+  assert.equal(throttle.mayTry('sales', '192.0.2.1'), true);
+});
+
+test('the programs of this machine are one address: a guesser among them is slowed down, the others are not kept out', () => {
+  const { throttle } = start();
+  const delays: number[] = [];
+  for (let n = 0; n < 30; n += 1) delays.push(throttle.failed('guess' + n, '127.0.0.1'));
+  assert.equal(throttle.mayTry('printer', '127.0.0.1'), true);
+  assert.equal(delays[0], 250);
+  assert.equal(delays.at(-1), 4_000);
+});
+
+test('a network of IPv6 addresses counts as one client, its neighbour as another', () => {
+  const { throttle } = start();
+  for (let n = 0; n < 30; n += 1) throttle.failed('guess' + n, '2001:db8:0:1::' + n.toString(16));
+  assert.equal(throttle.mayTry('info', '2001:db8:0:1:ffff::1'), false);
+  assert.equal(throttle.mayTry('info', '2001:db8::1:0:0:0:1'), false, 'the same network, written in another way');
+  assert.equal(throttle.mayTry('info', '2001:db8:0:2::1'), true);
 });
 
 test('a success forgives, and so does time', () => {
