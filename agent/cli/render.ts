@@ -9,11 +9,12 @@ import {
 } from '../control/answers.ts';
 import { droppedSchema, heldListSchema, heldMailSchema, releasedSchema } from '../control/answers.ts';
 import { flushedSchema, queueChangeSchema } from '../control/answers.ts';
-import type { AgentStatus, QueueEntry, QueueList } from '../control/answers.ts';
+import type { AgentStatus } from '../control/answers.ts';
 import type { CommandName } from '../control/commands.ts';
 import { renderDropped, renderHeld, renderQuarantine, renderReleased } from './render-quarantine.ts';
+import { renderMail, renderQueue } from './render-queue.ts';
 import { renderChange, renderFlushed } from './render-queue-change.ts';
-import { alignColumns, clean, showDuration, showSize, showTime } from './table.ts';
+import { alignColumns, clean, count, showDuration, showSize, showTime } from './table.ts';
 
 /** Undefined when the answer does not have the shape that this version knows. */
 export function renderAnswer(command: CommandName, value: unknown, now: number): readonly string[] | undefined {
@@ -56,7 +57,9 @@ function renderStatus(status: AgentStatus, now: number): readonly string[] {
   const { quarantine = null, scanners = [] } = status;
   if (quarantine !== null && quarantine.count > 0) facts.push(['quarantine', showQuarantine(quarantine)]);
   for (const { name, problem } of scanners) facts.push(['check by ' + name, problem === '' ? 'ok' : problem]);
-  for (const { id, up, problem } of relays) facts.push(['relay ' + id, stateOf(up, problem)]);
+  for (const relay of relays) facts.push(['relay ' + relay.id, showRelay(relay)]);
+  const { submission = null } = status;
+  if (submission !== null) facts.push(['submission', showSubmission(submission)]);
   if (queue !== null) facts.push(['queue', showQueue(queue)]);
   if (report !== null) facts.push(['report', showReport(report)]);
   return [
@@ -65,6 +68,20 @@ function renderStatus(status: AgentStatus, now: number): readonly string[] {
     ...section('', renderAccounts(status.accounts, now)),
     ...section('', renderBlockLists(status.dnsbl, now)),
   ];
+}
+
+function showRelay({ budget, problem, standIn, up, waits = '' }: AgentStatus['relays'][number]): string {
+  const { mails, recipients } = budget ?? {};
+  const left = [
+    ...(mails === undefined ? [] : [mails + ' mails']),
+    ...(recipients === undefined ? [] : [recipients + ' recipients']),
+  ];
+  return [
+    stateOf(up, problem),
+    ...(waits === '' ? [] : [waits]),
+    ...(left.length === 0 ? [] : ['left of its limits: ' + left.join(', ')]),
+    ...(standIn === undefined ? [] : [standIn + ' sends in its place']),
+  ].join('; ');
 }
 
 function renderAdopted(was: string): string {
@@ -88,6 +105,14 @@ function section(title: string, lines: readonly string[]): readonly string[] {
 function stateOf(up: boolean, problem: string): string {
   if (problem !== '') return problem;
   return up ? 'ok' : 'not tried yet';
+}
+
+function showSubmission(submission: NonNullable<AgentStatus['submission']>): string {
+  const { host, port, implicitPort, certificate } = submission;
+  const ports = host + ':' + port + (implicitPort === undefined ? '' : ' and ' + implicitPort + ' (TLS)');
+  if (certificate === undefined) return ports + ', without TLS';
+  const until = new Date(certificate.validUntil).toISOString().slice(0, 10);
+  return ports + ', certificate until ' + until + ', SHA-256 ' + certificate.fingerprint;
 }
 
 function showQueue(queue: NonNullable<AgentStatus['queue']>): string {
@@ -139,42 +164,4 @@ function renderBlockLists(results: AgentStatus['dnsbl'], now: number): readonly 
     result.state + (result.reason === '' ? '' : ': ' + result.reason),
   ]);
   return alignColumns([['ADDRESS OR DOMAIN', 'BLOCK LIST', 'CHECKED', 'STATE'], ...rows]);
-}
-
-function renderQueue(list: QueueList, now: number): readonly string[] {
-  if (list.entries.length === 0) return ['The queue is empty.'];
-  const rows = list.entries.map((mail) => [
-    mail.id,
-    showDuration((now - mail.acceptedAt) / 1_000),
-    showSize(mail.sizeBytes),
-    mail.from === '' ? '<>' : mail.from,
-    count(mail.recipients.length, 'recipient'),
-    mail.nextTryAt === 0 ? '-' : showTime(mail.nextTryAt, now),
-    mail.state + (mail.problem === '' ? '' : ': ' + mail.problem),
-  ]);
-  const lines = alignColumns([['ID', 'AGE', 'SIZE', 'SENDER', 'TO', 'NEXT TRY', 'STATE'], ...rows], [2]);
-  const more = list.total - list.entries.length;
-  return more > 0 ? [...lines, 'and ' + more + ' more'] : lines;
-}
-
-function renderMail(mail: QueueEntry, now: number): readonly string[] {
-  const facts = [
-    ['id', mail.id],
-    ['sender', mail.from === '' ? '<>' : mail.from],
-    ['accepted', new Date(mail.acceptedAt).toISOString() + ' (' + showTime(mail.acceptedAt, now) + ')'],
-    ['size', showSize(mail.sizeBytes)],
-    ['next try', mail.nextTryAt === 0 ? 'none planned' : showTime(mail.nextTryAt, now)],
-    ['state', mail.state + (mail.problem === '' ? '' : ': ' + mail.problem)],
-  ];
-  const rows = mail.recipients.map((recipient) => [
-    recipient.address,
-    recipient.state,
-    String(recipient.attempts),
-    recipient.lastReply,
-  ]);
-  return [...alignColumns(facts), '', ...alignColumns([['RECIPIENT', 'STATE', 'TRIES', 'LAST REPLY'], ...rows], [2])];
-}
-
-function count(number: number, one: string, many: string = one + 's'): string {
-  return number + ' ' + (number === 1 ? one : many);
 }

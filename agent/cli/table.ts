@@ -41,3 +41,8 @@ export function showTime(at: number, now: number): string {
   if (at === 0) return 'never';
   return at <= now ? showDuration((now - at) / 1_000) + ' ago' : 'in ' + showDuration((at - now) / 1_000);
 }
+
+/** "1 mail", "3 mails". */
+export function count(number: number, one: string, many: string = one + 's'): string {
+  return number + ' ' + (number === 1 ? one : many);
+}

@@ -44,7 +44,24 @@ export const agentStatusSchema = Type.Object({
   hold: Type.Optional(Type.String()),
   uptimeSeconds: Type.Number(),
   accounts: list(account),
-  relays: list(Type.Object({ id: Type.String(), up: Type.Boolean(), problem: Type.String() })),
+  relays: list(
+    Type.Object({
+      id: Type.String(),
+      up: Type.Boolean(),
+      problem: Type.String(),
+      /** Why mail waits although the relay works; empty when it does not. */
+      waits: Type.Optional(Type.String()),
+      sessions: Type.Optional(Type.Number()),
+      budget: Type.Optional(
+        Type.Object({
+          mails: Type.Optional(Type.Number()),
+          recipients: Type.Optional(Type.Number()),
+        }),
+      ),
+      /** The relay that sends in its place. */
+      standIn: Type.Optional(Type.String()),
+    }),
+  ),
   queue: orNull(
     Type.Object({ depth: Type.Number(), oldestSeconds: Type.Number(), held: Type.Number(), unknown: Type.Number() }),
   ),
@@ -58,6 +75,17 @@ export const agentStatusSchema = Type.Object({
       oldestSeconds: Type.Number(),
       dropped: Type.Number(),
     }),
+  ),
+  /** Where mail is handed in. Null: nowhere. `certificate`: what clients see; absent when passwords travel in clear. */
+  submission: Type.Optional(
+    orNull(
+      Type.Object({
+        host: Type.String(),
+        port: Type.Number(),
+        implicitPort: Type.Optional(Type.Number()),
+        certificate: Type.Optional(Type.Object({ fingerprint: Type.String(), validUntil: Type.Number() })),
+      }),
+    ),
   ),
   /** Null: no local mail server is configured. `problem` is empty when it answers. */
   local: orNull(Type.Object({ problem: Type.String() })),
@@ -87,7 +115,23 @@ export const queueEntrySchema = Type.Object({
       state: Type.String(),
       attempts: Type.Number(),
       lastReply: Type.String(),
+      /** 0 when it was not tried yet. */
+      triedAt: Type.Optional(Type.Number()),
+      /** What the last reply means: whom it concerns (recipient, message, account, relay), in plain words, what helps. */
+      scope: Type.Optional(Type.String()),
+      meaning: Type.Optional(Type.String()),
+      remedy: Type.Optional(Type.String()),
+      /** What the client asked to be told (RFC 3461). */
+      notify: Type.Optional(list(Type.String())),
     }),
+  ),
+  /** The relay by which it goes, or may have gone. */
+  relay: Type.Optional(Type.String()),
+  /** Who handed it in. */
+  user: Type.Optional(Type.String()),
+  /** What its sender is still to be told. */
+  notices: Type.Optional(
+    list(Type.Object({ kind: Type.String(), nextTryAt: Type.Number(), tries: Type.Number(), summed: Type.Boolean() })),
   ),
 });
 export type QueueEntry = Static<typeof queueEntrySchema>;
@@ -157,7 +201,10 @@ export function troublesOf(status: Partial<AgentStatus>): readonly string[] {
   }
   if (local !== null && local.problem !== '') troubles.push('local mail server: ' + local.problem);
   for (const { problem } of scanners) if (problem !== '') troubles.push('content check: ' + problem);
-  for (const { id, problem } of relays) if (problem !== '') troubles.push('relay ' + id + ': ' + problem);
+  for (const { id, problem, standIn, waits = '' } of relays) {
+    const other = standIn === undefined ? '' : ' (' + standIn + ' sends in its place)';
+    if (problem !== '' || waits !== '') troubles.push('relay ' + id + ': ' + (problem || waits) + other);
+  }
   if (queue !== null && queue.held > 0) troubles.push('queue: ' + queue.held + ' held, waiting for a person');
   for (const { target, zone, state, reason } of dnsbl)
     if (state === 'listed') troubles.push('block list: ' + target + ' is listed at ' + zone + ': ' + reason);

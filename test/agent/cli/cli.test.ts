@@ -133,14 +133,49 @@ test('queue list shows a line a mail, queue show all of one', async (t) => {
   const list = await mailferry('queue', 'list');
   assert.equal(list.code, 0);
   assert.deepEqual(list.out.split('\n').slice(0, 2), [
-    'ID    AGE       SIZE  SENDER            TO            NEXT TRY  STATE',
-    'abc1  8 s  200.0 KiB  info@example.org  2 recipients  in 60 s   queued',
+    'ID    AGE       SIZE  SENDER            TO            RELAY     NEXT TRY  STATE',
+    'abc1  8 s  200.0 KiB  info@example.org  2 recipients  provider  in 60 s   queued: The mailbox is full',
   ]);
   const show = await mailferry('queue', 'show', 'abc1');
   assert.equal(show.code, 0);
-  assert.match(show.out, /^id +abc1\nsender +info@example\.org\naccepted +1970-01-01T00:16:40\.000Z \(8 s ago\)\n/);
-  assert.match(show.out, /RECIPIENT +STATE +TRIES +LAST REPLY/);
-  assert.match(show.out, /a@example\.net +queued +1 +450 later/);
+  assert.match(show.out, /^id +abc1\nsender +info@example\.org\nhanded in by/);
+  assert.equal(
+    show.out.split('\n').slice(2).join('\n'),
+    [
+      'handed in by  scanner',
+      'accepted      1970-01-01T00:16:40.000Z (8 s ago)',
+      'size          200.0 KiB',
+      'relay         provider',
+      'next try      in 60 s',
+      'state         queued: 450 later',
+      'to be told    the sender, that it is late, in 60 s, after 1 try in vain',
+      '',
+      'a@example.net',
+      '  state     queued: waits for a try',
+      '  tries     1, the last one 8 s ago',
+      '  reply     450 later',
+      '  means     The mailbox is full',
+      '  concerns  this recipient alone',
+      '  helps     Tell the recipient in another way',
+      '  reports   on failure, as its sender wished',
+      '',
+      'b@example.net',
+      '  state  held: waits for a person (queue release, queue drop)',
+      '  tries  9',
+      '',
+    ].join('\n'),
+  );
+  const many = Array.from({ length: 9 }, (_, n) => ({
+    address: n + '@example.net',
+    state: 'queued',
+    attempts: n,
+    lastReply: '450 later',
+  }));
+  const crowd = await startSite(t, { queueShow: () => ({ ...sampleMail, recipients: many }) });
+  assert.match(
+    (await crowd('queue', 'show', 'abc1')).out,
+    /RECIPIENT +STATE +TRIES +WHY\n0@example\.net +queued +0 +450 later\n/,
+  );
 });
 
 test('what is done to a mail is told with its recipients, and who may get it twice', async (t) => {
