@@ -8,9 +8,11 @@ import type { Loaded } from '#shared/config.ts';
 import { createLifecycle } from '#shared/lifecycle.ts';
 import type { Log } from '#shared/log.ts';
 import type { AgentConfig } from './config.ts';
+import { createHold } from './hold.ts';
+import type { Hold } from './hold.ts';
 import { createIdentity, readMarks } from './identity.ts';
 import type { Identity } from './identity.ts';
-import { openRooms } from './rooms.ts';
+import { closeRooms, openHeld, openRooms } from './rooms.ts';
 import type { Ground, Rooms } from './rooms.ts';
 import { countQueued, openState } from './state.ts';
 
@@ -32,17 +34,20 @@ export type Agent = {
   readonly stop: () => Promise<void>;
 };
 
+/** One step closes all rooms, each of which has its own limit. */
+const stepMs = 20_000;
+
 export function createAgent(options: AgentOptions): Agent {
   const { loaded, log } = options;
   const clock = options.clock ?? systemClock;
   const startedAt = clock.monotonic();
-  const lifecycle = createLifecycle({ log });
+  const lifecycle = createLifecycle({ log, stepTimeoutMs: stepMs });
 
   async function start(): Promise<void> {
     const state = openState(loaded.path(loaded.value.state));
     lifecycle.onStop('state', state.close);
     const rooms: Rooms = {};
-    const ground: Ground = {
+    const ground: Omit<Ground, 'lifecycle'> = {
       loaded,
       config: loaded.value,
       clock,
@@ -50,7 +55,8 @@ export function createAgent(options: AgentOptions): Agent {
       log,
       reached: options.reached ?? neverCrash,
       state,
-      lifecycle,
+      version: options.version,
+      onDoubt: (reason) => hold.doubt(reason),
     };
     const identity = createIdentity({
       db: state.db,
@@ -58,26 +64,20 @@ export function createAgent(options: AgentOptions): Agent {
       now: clock.now,
       queued: () => countQueued(state.db),
     });
-    let hold = identity.hold();
-    const control = { version: options.version, startedAt, rooms, hold: () => hold ?? '' };
-    if (hold !== undefined) {
-      log.warn('held: ' + hold + '; no mail moves until `mailferry adopt` says that it is to be used here');
-      const adopt = async (): Promise<string> => {
-        const was = hold;
-        if (was === undefined) return '';
-        identity.adopt();
-        hold = undefined;
-        await openRooms(ground, rooms, options.version);
-        keepAlive(ground, identity);
-        log.info('adopted: mail moves');
-        return was;
-      };
-      await openControl(ground, { ...control, adopt });
-      return;
-    }
-    await openRooms(ground, rooms, options.version);
-    keepAlive(ground, identity);
-    await openControl(ground, { ...control, adopt: () => Promise.resolve('') });
+    const hold = createHold({
+      identity,
+      log,
+      async openRooms(inside) {
+        const base = { ...ground, lifecycle: inside };
+        await openRooms(base, rooms);
+        keepAlive(base, identity);
+      },
+      openHeld: (inside, reason) => openHeld({ ...ground, lifecycle: inside }, rooms, reason),
+      onClosed: () => closeRooms(rooms),
+    });
+    lifecycle.onStop('rooms', hold.stop);
+    await hold.open();
+    await openControl({ ...ground, lifecycle }, { version: options.version, startedAt, rooms, hold });
     const { tenant, agent } = loaded.value;
     log.info({ tenant, agent, version: options.version }, 'agent started');
   }
@@ -114,9 +114,7 @@ async function openControl(
     readonly version: string;
     readonly startedAt: number;
     readonly rooms: Rooms;
-    /** Why no mail moves; empty when it does. */
-    readonly hold: () => string;
-    readonly adopt: () => Promise<string>;
+    readonly hold: Hold;
   },
 ): Promise<void> {
   const { rooms } = info;
@@ -128,10 +126,11 @@ async function openControl(
       tenant: config.tenant,
       agent: config.agent,
       version: info.version,
-      hold: info.hold(),
+      hold: info.hold.reason(),
       uptimeSeconds: Math.floor((clock.monotonic() - info.startedAt) / 1_000),
       accounts: rooms.receive?.status() ?? [],
       relays: rooms.send?.relays() ?? [],
+      submission: rooms.send?.submission() ?? null,
       queue: rooms.send?.queue.summary() ?? null,
       dnsbl: rooms.probe?.results() ?? [],
       report: rooms.telemetry?.health() ?? null,
@@ -145,7 +144,7 @@ async function openControl(
     fetch: async (account) => (await rooms.receive?.fetchNow(account)) ?? [],
     quarantine: () => rooms.receive?.quarantine,
     confirm: async (account, answer) => (await rooms.receive?.confirm(account, answer)) ?? [],
-    adopt: info.adopt,
+    adopt: info.hold.adopt,
   });
   const control = createControl({
     path: join(base.state.folder, 'agent.sock'),

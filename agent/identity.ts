@@ -1,6 +1,7 @@
 // Whose state is this? Bound to the machine and the folder in which it was made (rules of safety 3 and 4): a copy of it, or
 // an old one put back, would fetch and send the same mail again.
 // Promise: written once a day at most.
+import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { transaction } from '#shared/sqlite.ts';
@@ -17,6 +18,8 @@ export type Marks = {
 export type Identity = {
   /** Why mail must not move before a person has said so; undefined when all is well. */
   readonly hold: () => string | undefined;
+  /** Something else than the marks says that this state must not be used; kept until adopt(). */
+  readonly doubt: (reason: string) => void;
   /** A person says that this state is to be used here. */
   readonly adopt: () => void;
   /** The agent lives; call it as often as you like. */
@@ -44,12 +47,15 @@ export function createIdentity(options: {
     return typeof value === 'string' ? value : undefined;
   };
   const today = (): number => Math.floor(now() / dayMs);
+  const forget = db.prepare('DELETE FROM meta WHERE key = ?');
   let lastDay = Number(read('last-alive') ?? today());
 
   function adopt(): void {
     transaction(db, () => {
       upsert.run('identity', JSON.stringify(marks));
       upsert.run('last-alive', String(today()));
+      upsert.run('adoption', randomUUID());
+      forget.run('doubt');
     });
     lastDay = today();
   }
@@ -59,6 +65,8 @@ export function createIdentity(options: {
 
   return {
     hold() {
+      const doubt = read('doubt');
+      if (doubt !== undefined) return doubt;
       const moved = compareMarks(decodeMarks(read('identity')), marks);
       if (moved !== undefined) return moved;
       const away = today() - lastDay;
@@ -68,6 +76,7 @@ export function createIdentity(options: {
         'this state was last used ' + away + ' days ago and has ' + queued + ' mails to send: an old backup, perhaps'
       );
     },
+    doubt: (reason) => void upsert.run('doubt', reason),
     adopt,
     alive() {
       if (today() === lastDay) return;
@@ -75,6 +84,11 @@ export function createIdentity(options: {
       upsert.run('last-alive', String(lastDay));
     },
   };
+}
+
+/** Names the last adoption of a state: the rooms see that it was used elsewhere, or is an old one. */
+export function readAdoption(db: Database): string {
+  return String(db.prepare("SELECT value FROM meta WHERE key = 'adoption'").get()?.['value'] ?? '');
 }
 
 /** What differs, for a person; undefined when it is the same machine and folder. */

@@ -35,14 +35,17 @@ export type Base = {
   readonly journal: Journal;
   readonly meter: Meter;
   readonly lifecycle: Lifecycle;
+  readonly version: string;
+  /** Something shows that this state, or this identity, is in use elsewhere: no mail may move. */
+  readonly onDoubt: (reason: string) => void;
 };
 /** Before it is known where measurements go. */
 export type Ground = Omit<Base, 'journal' | 'meter'>;
 export type Rooms = { local?: Local; receive?: Receive; send?: Send; probe?: Probe; telemetry?: Telemetry };
 
 /** Opens every room that the configuration asks for; those that it does not ask for are not even loaded. */
-export async function openRooms(ground: Ground, rooms: Rooms, version: string): Promise<void> {
-  const { journal, meter } = await openTelemetry({ ...ground, version, gauges: () => sayGauges(rooms, meter) }, rooms);
+export async function openRooms(ground: Ground, rooms: Rooms): Promise<void> {
+  const { journal, meter } = await openTelemetry({ ...ground, gauges: () => sayGauges(rooms, meter) }, rooms);
   const base: Base = { ...ground, journal, meter };
   if (base.config.local !== undefined) rooms.local = await openLocal(base, base.config.local);
   await openSend(base, rooms);
@@ -52,10 +55,10 @@ export async function openRooms(ground: Ground, rooms: Rooms, version: string): 
 }
 
 async function openTelemetry(
-  base: Ground & { readonly version: string; readonly gauges: () => void },
+  base: Ground & { readonly gauges: () => void },
   rooms: Rooms,
 ): Promise<{ readonly journal: Journal; readonly meter: Meter }> {
-  const { config, loaded, state, clock, random, log } = base;
+  const { config, state, clock, log } = base;
   const { report } = config;
   if (report === undefined) {
     log.warn('no report is configured: nothing is told to a collector');
@@ -63,23 +66,50 @@ async function openTelemetry(
   }
   const { createTelemetry } = await import('./telemetry/telemetry.ts');
   const telemetry = createTelemetry({
+    ...reportBase(base, report),
+    journal: state.journal,
+    folder: state.folder,
+    gauges: base.gauges,
+    onDoubt: base.onDoubt,
+  });
+  base.lifecycle.onStop('telemetry', telemetry.stop);
+  rooms.telemetry = telemetry;
+  return { journal: state.journal, meter: telemetry.meter };
+}
+
+/** What an agent does that is held: it tells the collector. */
+export async function openHeld(base: Ground, rooms: Rooms, reason: string): Promise<void> {
+  const { report } = base.config;
+  if (report === undefined) return;
+  const { createHeldReport } = await import('./telemetry/held-report.ts');
+  const telemetry = createHeldReport({ ...reportBase(base, report), reason });
+  base.lifecycle.onStop('telemetry', telemetry.stop);
+  rooms.telemetry = telemetry;
+  await telemetry.start();
+}
+
+export function closeRooms(rooms: Rooms): void {
+  delete rooms.local;
+  delete rooms.receive;
+  delete rooms.send;
+  delete rooms.probe;
+  delete rooms.telemetry;
+}
+
+function reportBase(base: Ground, report: NonNullable<AgentConfig['report']>) {
+  const { config, loaded, clock, random, log, version } = base;
+  return {
     config: report,
     password: loaded.secret(['report', 'password'], report.password),
     origin: loaded.place(['report']),
     ...caOf(loaded, ['report'], report),
     tenant: config.tenant,
     agent: config.agent,
-    version: base.version,
-    journal: state.journal,
-    folder: state.folder,
+    version,
     clock,
     random,
     log: log.child({ room: 'telemetry' }),
-    gauges: base.gauges,
-  });
-  base.lifecycle.onStop('telemetry', telemetry.stop);
-  rooms.telemetry = telemetry;
-  return { journal: state.journal, meter: telemetry.meter };
+  };
 }
 
 async function openLocal(base: Base, config: NonNullable<AgentConfig['local']>): Promise<Local> {
@@ -115,6 +145,7 @@ async function openSend(base: Base, rooms: Rooms): Promise<void> {
     relays: await resolveRelays(base),
     local: rooms.local,
     isLocal: (address) => local !== undefined && isLocalAddress(local, address),
+    operator: config.operator,
     hostname: hostname(),
     folder: join(state.folder, 'spool'),
     ...roomBase(base, 'send'),
@@ -208,6 +239,7 @@ async function openProbe(base: Base, rooms: Rooms): Promise<void> {
 /** Gauges that no room says by itself, told before each flush. */
 function sayGauges(rooms: Rooms, meter: Meter): void {
   const { receive, send } = rooms;
+  meter.say('hold', {}, { held: 0, reason: '' });
   if (receive !== undefined) {
     const { count, bytes, oldestSeconds } = receive.quarantine.summary();
     meter.say('quarantine', {}, { count, bytes, oldest_seconds: oldestSeconds });

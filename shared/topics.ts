@@ -27,6 +27,18 @@ export function clientIdOf(address: Address): string {
   return 'mailferry-' + address.tenant + '.' + address.agent;
 }
 
+/** Client id of an agent that is held: another one for each process, so that none throws another out. */
+export function heldClientIdOf(address: Address, process: string): string {
+  return clientIdOf(address) + '.held.' + process;
+}
+
+export function isClientIdOf(address: Address, clientId: string): boolean {
+  const own = clientIdOf(address);
+  return (
+    clientId === own || (clientId.startsWith(own + '.held.') && /^[0-9a-f]{8,32}$/.test(clientId.slice(own.length + 6)))
+  );
+}
+
 /** Subscription for one leaf of every agent. */
 export function filterOf(leaf: Leaf): string {
   return [prefix, '+', '+', leaf].join('/');

@@ -7,10 +7,11 @@ import { createBackoff } from '#shared/backoff.ts';
 import type { Clock } from '#shared/clock.ts';
 import { codeOf, describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
-import { clientIdOf, topicOf } from '#shared/topics.ts';
+import { clientIdOf, heldClientIdOf, topicOf } from '#shared/topics.ts';
 import type { Address } from '#shared/topics.ts';
-import { decodeAck, encodeStatus } from '#shared/wire.ts';
+import { decodeAck, decodeStatus, encodeStatus } from '#shared/wire.ts';
 import type { Outbox } from './outbox.ts';
+import { createTwinWatch } from './twin.ts';
 
 const connectTimeoutMs = 20_000;
 const stableMs = 60_000;
@@ -46,10 +47,17 @@ export function createPublisher(options: {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
+  /** Told once when this state, or this identity, is in use elsewhere. */
+  readonly onDoubt?: (reason: string) => void;
+  /** No birth, no last will, and a client id that throws nobody out. */
+  readonly held?: boolean;
   /** Without an acknowledgement for so long a batch is sent again. */
   readonly ackTimeoutMs?: number;
 }): Publisher {
-  const { url, address, outbox, clock, log } = options;
+  const { url, address, outbox, clock, log, held = false } = options;
+  const clientId = held ? heldClientIdOf(address, randomBytes(8).toString('hex')) : clientIdOf(address);
+  const twins = createTwinWatch();
+  let doubted = false;
   const ackTimeoutMs = options.ackTimeoutMs ?? standardAckTimeoutMs;
   const stopping = new AbortController();
   const backoff = createBackoff({ firstMs: 1_000, maxMs: 300_000, random: options.random, floor: 0.1 });
@@ -64,10 +72,9 @@ export function createPublisher(options: {
     const connection = 'c-' + randomBytes(8).toString('hex');
     const status = (state: 'online' | 'offline'): string =>
       encodeStatus({ state, connection, at: Math.round(clock.now()), version: options.version });
-    const client = connect(url, {
-      ...clientOptions(options),
-      will: { topic: topic.status, payload: Buffer.from(status('offline')), qos: 1, retain: true },
-    });
+    twins.ours(connection);
+    const will = { topic: topic.status, payload: Buffer.from(status('offline')), qos: 1, retain: true } as const;
+    const client = connect(url, { ...clientOptions({ ...options, clientId }), ...(held ? {} : { will }) });
     return {
       client,
       status,
@@ -136,6 +143,18 @@ export function createPublisher(options: {
     pump(current);
   }
 
+  function doubt(reason: string): void {
+    if (doubted) return;
+    doubted = true;
+    options.onDoubt?.(reason);
+  }
+
+  function onStatus(payload: Buffer): void {
+    const status = decodeStatus(payload);
+    if (held || !status.ok || !twins.heard(status.value.connection)) return;
+    doubt('a second agent runs with the identity ' + address.tenant + '/' + address.agent);
+  }
+
   function onAck(current: Session, payload: Buffer): void {
     const ack = decodeAck(payload);
     if (stopping.signal.aborted || !ack.ok || ack.value.outbox !== outbox.id()) return;
@@ -145,6 +164,9 @@ export function createPublisher(options: {
     if (outbox.acknowledge(ack.value.seq) === 'renewed') {
       log.warn({ acknowledged: ack.value.seq }, 'the outbox is an old copy of itself: it goes on as a new one');
       current.ackedUpTo = undefined;
+      doubt(
+        'the collector has reports of this agent that its state knows nothing of: an old backup, or a second agent',
+      );
     } else if (ack.value.seq > (current.ackedUpTo ?? 0)) {
       current.ackedUpTo = ack.value.seq;
       current.sentUpTo = Math.max(current.sentUpTo, ack.value.seq);
@@ -171,14 +193,20 @@ export function createPublisher(options: {
           end();
           return;
         }
-        client.publish(topic.status, current.status('online'), { qos: 1, retain: true }, () => {});
+        if (!held) {
+          // A broker that does not let us read it keeps us from noticing a second agent, from nothing else.
+          client.subscribe(topic.status, { qos: 0 }, () => {});
+          client.publish(topic.status, current.status('online'), { qos: 1, retain: true }, () => {});
+        }
         current.ready = true;
         if (problem !== '') log.info({ url }, 'connected to the collector');
         problem = '';
         safely(() => pump(current));
       });
     });
-    client.on('message', (_topic, payload) => safely(() => onAck(current, payload)));
+    client.on('message', (name, payload) =>
+      safely(() => (name === topic.status ? onStatus(payload) : onAck(current, payload))),
+    );
     client.on('error', (error) => {
       current.reason = codeOf(error) ?? describe(error);
     });
@@ -225,7 +253,7 @@ export function createPublisher(options: {
     },
     async stop() {
       const current = session;
-      if (current?.ready === true) await sayGoodbye(current, topic.status);
+      if (current?.ready === true && !held) await sayGoodbye(current, topic.status);
       stopping.abort();
       current?.client.end(true);
       await running;
@@ -258,11 +286,11 @@ function clientOptions(options: {
   readonly user: string;
   readonly password: string;
   readonly ca?: string;
-  readonly address: Address;
+  readonly clientId: string;
 }): IClientOptions {
   return {
     protocolVersion: 4,
-    clientId: clientIdOf(options.address),
+    clientId: options.clientId,
     clean: true,
     username: options.user,
     password: options.password,

@@ -42,6 +42,8 @@ export function createTelemetry(options: {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
+  /** Told when this state, or this identity, is in use elsewhere. */
+  readonly onDoubt?: (reason: string) => void;
   /** Called before each flush: says the gauges that no room says by itself. */
   readonly gauges: () => void;
 }): Telemetry {
@@ -143,6 +145,7 @@ export function createTelemetry(options: {
         clock,
         random: options.random,
         log,
+        ...(options.onDoubt && { onDoubt: options.onDoubt }),
       });
       publisher.start();
       running = run();

@@ -1,5 +1,5 @@
 // The embedded MQTT broker (aedes, MQTT 3.1.1). Promise: an agent publishes only on its own up, status and reply, its last
-// will included, and reads only its own ack and cmd; nobody else gets in.
+// will included, and reads only its own ack, cmd and status; nobody else gets in.
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { EventEmitter } from 'node:events';
 import { createServer } from 'node:net';
@@ -9,7 +9,7 @@ import { Aedes } from 'aedes';
 import type { AedesOptions, Client } from 'aedes';
 import { UserError, codeOf, describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
-import { clientIdOf, parseTopic, topicOf } from '#shared/topics.ts';
+import { isClientIdOf, parseTopic, topicOf } from '#shared/topics.ts';
 import type { Address } from '#shared/topics.ts';
 import { maxMessageBytes } from '#shared/wire.ts';
 import type { EmbeddedBrokerConfig } from '../config.ts';
@@ -150,7 +150,7 @@ function rights(options: {
       const right = equal(password?.toString('utf8') ?? '', expected ?? '') && expected !== undefined;
       // The client id is bound to the account: otherwise one account could take over the connection of another.
       // No session is kept for anybody: it would gather messages in memory for clients that never come back.
-      if (right && client.clean && client.id === clientIdOf({ tenant, agent })) {
+      if (right && client.clean && isClientIdOf({ tenant, agent }, client.id)) {
         accounts.set(client, { tenant, agent });
         if (online.has(client.id))
           log.warn(
@@ -193,7 +193,9 @@ function rights(options: {
       const own = accounts.get(client);
       const topic = parseTopic(subscription.topic);
       const isOwn = own !== undefined && topic?.tenant === own.tenant && topic.agent === own.agent;
-      if (isOwn && (topic?.leaf === 'ack' || topic?.leaf === 'cmd')) return done(null, subscription);
+      // Its own status tells an agent that a second one has its identity.
+      const leaf = topic?.leaf;
+      if (isOwn && (leaf === 'ack' || leaf === 'cmd' || leaf === 'status')) return done(null, subscription);
       log.warn({ client: client.id, topic: subscription.topic.slice(0, 120) }, 'a subscription was refused');
       return done(null, null);
     },

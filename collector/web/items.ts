@@ -52,6 +52,8 @@ export function liveItem(view: AgentView, recent: Recent | undefined) {
         .map(({ relay, problem }) => ({ relay, problem })),
     },
     held: numberOf(pointsOf(view.readings, 'queue')[0], 'held'),
+    hold: holdOf(view.readings),
+    quarantine: numberOf(pointsOf(view.readings, 'quarantine')[0], 'count'),
     dnsbl: lists,
     recent: recent ?? null,
   };
@@ -61,9 +63,20 @@ export type LiveItem = ReturnType<typeof liveItem>;
 export function agentDetails(view: AgentView) {
   const [queue] = pointsOf(view.readings, 'queue');
   const [agent] = pointsOf(view.readings, 'agent');
+  const [quarantine] = pointsOf(view.readings, 'quarantine');
   return {
     ...agentItem(view),
     version: view.version,
+    hold: holdOf(view.readings),
+    quarantine:
+      quarantine === undefined
+        ? null
+        : {
+            count: numberOf(quarantine, 'count'),
+            bytes: numberOf(quarantine, 'bytes'),
+            oldestSeconds: numberOf(quarantine, 'oldest_seconds'),
+            at: isoTime(quarantine.at),
+          },
     queue: {
       ...agentItem(view).queue,
       held: numberOf(queue, 'held'),
@@ -96,7 +109,17 @@ export function accountItems(readings: readonly Point[]) {
       problem: textOf(point, 'problem'),
       backlog: numberOf(point, 'backlog'),
       kept: numberOf(point, 'kept'),
+      error: textOf(point, 'error'),
       roundSeconds: numberOf(point, 'round_seconds'),
+      parts: {
+        connectSeconds: maybeOf(point, 'connect_seconds'),
+        tlsSeconds: maybeOf(point, 'tls_seconds'),
+        loginSeconds: maybeOf(point, 'login_seconds'),
+        listSeconds: maybeOf(point, 'list_seconds'),
+        firstByteSeconds: maybeOf(point, 'first_byte_seconds'),
+      },
+      mailbox: { mails: maybeOf(point, 'mailbox_mails'), bytes: maybeOf(point, 'mailbox_bytes') },
+      wake: wakeOf(point),
       at: isoTime(point.at),
     }))
     .sort((a, b) => compare(a.account, b.account));
@@ -154,6 +177,20 @@ function pointsOf(readings: readonly Point[], name: MetricName): readonly Point[
 function numberOf(point: Point | undefined, field: string): number {
   const value = point?.fields[field];
   return typeof value === 'number' ? value : 0;
+}
+function maybeOf(point: Point, field: string): number | null {
+  const value = point.fields[field];
+  return typeof value === 'number' ? value : null;
+}
+/** Null: no wake is configured. */
+function wakeOf(point: Point): boolean | null {
+  const wake = maybeOf(point, 'wake');
+  return wake === null ? null : wake === 1;
+}
+/** Why the agent moves no mail; empty when it does. */
+function holdOf(readings: readonly Point[]): string {
+  const [hold] = pointsOf(readings, 'hold');
+  return hold !== undefined && numberOf(hold, 'held') === 1 ? textOf(hold, 'reason') || 'held' : '';
 }
 function textOf(point: Point, field: string): string {
   const value = point.fields[field];

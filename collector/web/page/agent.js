@@ -7,6 +7,8 @@ import { fetchData, ranges } from './series.js';
 import { agentLooks, count, decimal, duration, plural } from './words.js';
 
 const detailsEveryMs = 30_000;
+const holdRemedy =
+  'Decide which machine is to be used and run “mailferry adopt” there; stop the agent on every other one.';
 
 /**
  * @param {import('./live.js').Picture} picture
@@ -19,6 +21,7 @@ export function createAgentView(picture, tenant, id) {
   const parts = {
     state: el('p', { class: 'summary' }),
     tiles: el('div', { class: 'tiles' }),
+    hold: el('p', { class: 'notice warn', hidden: '' }),
     trouble: el('p', { class: 'notice warn', hidden: '' }),
     accounts: el('div', {}),
     relay: el('div', {}),
@@ -30,6 +33,7 @@ export function createAgentView(picture, tenant, id) {
   const known = el(
     'div',
     {},
+    parts.hold,
     parts.tiles,
     parts.trouble,
     el('div', { class: 'top' }, el('h2', {}, 'Over time'), choice),
@@ -67,7 +71,7 @@ export function createAgentView(picture, tenant, id) {
     show(parts.accounts, found.accounts, () => [accountsTable(found.accounts)]);
     show(parts.relay, found.relay, () => [relayTable(found.relay)]);
     show(parts.dnsbl, found.dnsbl, () => [dnsblTable(found.dnsbl)]);
-    show(parts.agent, [found.agent, found.version], () => [agentFacts(found)]);
+    show(parts.agent, [found.agent, found.version, found.quarantine], () => [agentFacts(found)]);
   }
 
   async function loadSeries() {
@@ -103,6 +107,8 @@ export function createAgentView(picture, tenant, id) {
       badge(agentLooks[item.state]),
       el('span', { class: 'muted' }, 'last heard ', timeAgo(item.lastSeenAt)),
     ]);
+    parts.hold.hidden = item.hold === '';
+    show(parts.hold, item.hold, () => ['No mail moves here: ' + item.hold + '. ' + holdRemedy]);
     show(parts.tiles, [item.recent, item.mailIn, item.mailOut, item.queue, item.held], () => tiles(item));
     if (changed === undefined || changed.has(key)) details.soon();
     series.start();

@@ -249,11 +249,15 @@ function problemWords(item) {
   );
   const more = failing.count - failing.accounts.length;
   return [
+    ...(item.hold === '' ? [] : ['No mail moves here: ' + item.hold + '.']),
     ...accounts,
     ...(more > 0 ? ['And ' + plural(more, 'more mailbox', 'more mailboxes') + '.'] : []),
     ...failing.relays.map(
       ({ relay, problem }) => 'Relay ' + relay + ' does not take mail' + (problem === '' ? '.' : ': ' + problem),
     ),
     ...(item.held > 0 ? [plural(item.held, 'outgoing mail waits', 'outgoing mails wait') + ' for a person.'] : []),
+    ...(item.quarantine > 0
+      ? [plural(item.quarantine, 'fetched mail is', 'fetched mails are') + ' in quarantine.']
+      : []),
   ];
 }

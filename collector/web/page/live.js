@@ -5,6 +5,7 @@ import { setServerTime } from './dom.js';
 /**
  * @typedef {{ tenant: string, id: string, state: string, lastSeenAt: string | null, mailIn: { count: number },
  *   mailOut: { count: number }, queue: { count: number, oldestSeconds: number }, accounts: number, held: number,
+ *   hold: string, quarantine: number,
  *   failing: { count: number, accounts: { account: string, problem: string }[], relays: { relay: string, problem: string }[] },
  *   dnsbl: Record<'clean' | 'listed' | 'refused' | 'error' | 'zone-unhealthy', number>,
  *   recent: null | { from: number, stepSeconds: number, mailIn: number[], mailOut: number[], quarantined: number,

@@ -4,10 +4,14 @@ import { badge, el, timeAgo } from './dom.js';
 import { bytes, count, dnsblLooks, duration, plural } from './words.js';
 
 /**
- * @typedef {{ account: string, up: boolean, problem: string, backlog: number, kept: number, roundSeconds: number, at: string | null }} Account
+ * @typedef {{ account: string, up: boolean, problem: string, backlog: number, kept: number, roundSeconds: number, error: string, wake: boolean | null,
+ *   mailbox: { mails: number | null, bytes: number | null },
+ *   parts: { connectSeconds: number | null, tlsSeconds: number | null, loginSeconds: number | null, listSeconds: number | null, firstByteSeconds: number | null },
+ *   at: string | null }} Account
  * @typedef {{ relay: string, up: boolean, problem: string, at: string | null }} Relay
  * @typedef {{ target: string, zone: string, state: string, reason: string, at: string | null }} Listing
- * @typedef {{ tenant: string, id: string, state: string, lastSeenAt: string | null, version: string,
+ * @typedef {{ tenant: string, id: string, state: string, lastSeenAt: string | null, version: string, hold: string,
+ *   quarantine: null | { count: number, bytes: number, oldestSeconds: number, at: string | null },
  *   queue: { count: number, oldestSeconds: number, held: number, unknown: number, at: string | null },
  *   accounts: Account[], relay: Relay[], dnsbl: Listing[],
  *   agent: null | { uptimeSeconds: number, rssBytes: number, outboxBatches: number, outboxBytes: number,
@@ -30,12 +34,53 @@ export function accountsTable(accounts) {
     ],
     accounts.map((account) => [
       el('strong', {}, account.account),
-      withReason(badge(account.up ? up : down), account.up ? '' : account.problem || 'The last round failed.'),
+      withReason(
+        badge(account.up ? up : down),
+        account.up ? noteOf(account) : account.problem || 'The last round failed.',
+      ),
       number(account.backlog),
-      number(account.kept),
-      el('span', {}, timeAgo(account.at), el('span', { class: 'muted' }, ', took ' + duration(account.roundSeconds))),
+      el('span', { title: mailboxOf(account) }, number(account.kept)),
+      el(
+        'span',
+        { title: partsOf(account) },
+        timeAgo(account.at),
+        el('span', { class: 'muted' }, ', took ' + duration(account.roundSeconds)),
+      ),
     ]),
   );
+}
+
+/** @param {Account} account */
+function noteOf({ wake }) {
+  return wake === false ? 'New mail does not wake it; it is looked for at its interval.' : '';
+}
+
+/** @param {Account} account */
+function mailboxOf({ mailbox }) {
+  if (mailbox.mails === null) return undefined;
+  return (
+    'In the mailbox: ' + plural(mailbox.mails, 'mail') + (mailbox.bytes === null ? '' : ', ' + bytes(mailbox.bytes))
+  );
+}
+
+/** Where the time of the last round went. @param {Account} account */
+function partsOf({ parts }) {
+  const named = [
+    ['connect', parts.connectSeconds],
+    ['TLS', parts.tlsSeconds],
+    ['login', parts.loginSeconds],
+    ['list', parts.listSeconds],
+    ['first byte', parts.firstByteSeconds],
+  ];
+  const known = named.flatMap(([name, seconds]) =>
+    typeof seconds === 'number' ? [name + ' ' + milliseconds(seconds)] : [],
+  );
+  return known.length === 0 ? undefined : known.join(', ');
+}
+
+/** @param {number} seconds */
+function milliseconds(seconds) {
+  return seconds < 1 ? Math.round(seconds * 1_000) + ' ms' : duration(seconds);
 }
 
 /** @param {readonly Relay[]} relays */
@@ -92,10 +137,20 @@ export function agentFacts(details) {
         bytes(agent.outboxBytes) +
         ', oldest ' +
         duration(agent.outboxOldestSeconds);
+  const { quarantine } = details;
+  const aside =
+    quarantine === null || quarantine.count === 0
+      ? 'empty'
+      : plural(quarantine.count, 'mail') +
+        ', ' +
+        bytes(quarantine.bytes) +
+        ', oldest ' +
+        duration(quarantine.oldestSeconds);
   const facts = [
     ['Version', details.version || 'not told'],
     ['Running for', duration(agent.uptimeSeconds)],
     ['Memory', bytes(agent.rssBytes)],
+    ['Quarantine', aside],
     ['Reports not yet delivered', waiting],
     [
       'Measurements dropped',

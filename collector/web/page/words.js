@@ -125,7 +125,8 @@ export const unknownLook = {
 /** How loud a row is: 0 needs a person, 2 is well.
  * @param {import('./live.js').AgentItem} item */
 export function rank(item) {
-  if (item.state === 'offline' || item.failing.count > 0 || item.failing.relays.length > 0) return 0;
-  const doubts = item.dnsbl.listed + item.held;
+  if (item.hold !== '' || item.state === 'offline' || item.failing.count > 0 || item.failing.relays.length > 0)
+    return 0;
+  const doubts = item.dnsbl.listed + item.held + item.quarantine;
   return item.state === 'stale' || doubts > 0 || item.queue.oldestSeconds > 900 ? 1 : 2;
 }
