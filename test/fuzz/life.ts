@@ -8,7 +8,7 @@ import { createJournal, journalSchema } from '#shared/journal.ts';
 import { createLog } from '#shared/log.ts';
 import { createMeter } from '#shared/meter.ts';
 import { openDatabase } from '#shared/sqlite.ts';
-import type { Local } from '../../agent/local/local.ts';
+import type { Local, LocalRecipient } from '../../agent/local/local.ts';
 import { ledgerSchema } from '../../agent/receive/ledger.ts';
 import { createReceive } from '../../agent/receive/receive.ts';
 import { seeded } from '../agent/receive/random.ts';
@@ -143,14 +143,17 @@ export function describeSession(session: Session | undefined): string {
 /** Takes most mails; what it says about one is left to chance. */
 function createLocalServer(random: Random, taken: (body: string) => void): Local {
   return {
-    async deliver({ recipients, body }) {
+    async deliver({ recipients, body, beforeEnd }) {
+      const session = {};
       const parts: Uint8Array[] = [];
       for await (const part of body.open()) parts.push(Buffer.from(part));
+      await beforeEnd?.(session);
       const chance = random();
       if (chance < 0.01) throw new Error('cannot hand over');
       const verdict = chance < 0.013 ? 'refused' : chance < 0.1 ? 'later' : 'delivered';
       if (verdict === 'delivered') taken(Buffer.concat(parts).toString('latin1'));
-      return { recipients: recipients.map((address) => ({ address, verdict, text: verdict })), bareLineEnds: 0 };
+      const answers: readonly LocalRecipient[] = recipients.map((address) => ({ address, verdict, text: verdict }));
+      return { session, recipients: answers, bareLineEnds: 0 };
     },
     problem: () => undefined,
     close: () => Promise.resolve(),
