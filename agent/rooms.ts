@@ -14,7 +14,7 @@ import { resolveAccount } from './accounts/resolve.ts';
 import type { AgentConfig } from './config.ts';
 import { readAdoption } from './identity.ts';
 import { isLocalAddress } from './local/local-address.ts';
-import type { Local } from './local/local.ts';
+import type { RememberingLocal } from './local/handed-over.ts';
 import type { Endpoint } from './net/socket.ts';
 import type { Probe } from './probe/probe.ts';
 import type { Receive } from './receive/receive.ts';
@@ -41,7 +41,7 @@ export type Base = {
 };
 /** Before it is known where measurements go. */
 export type Ground = Omit<Base, 'journal' | 'meter'>;
-export type Rooms = { local?: Local; receive?: Receive; send?: Send; probe?: Probe; telemetry?: Telemetry };
+export type Rooms = { local?: RememberingLocal; receive?: Receive; send?: Send; probe?: Probe; telemetry?: Telemetry };
 
 /** Opens every room that the configuration asks for; those that it does not ask for are not even loaded. */
 export async function openRooms(ground: Ground, rooms: Rooms): Promise<void> {
@@ -112,7 +112,8 @@ function reportBase(base: Ground, report: NonNullable<AgentConfig['report']>) {
   };
 }
 
-async function openLocal(base: Base, config: NonNullable<AgentConfig['local']>): Promise<Local> {
+async function openLocal(base: Base, config: NonNullable<AgentConfig['local']>): Promise<RememberingLocal> {
+  const { rememberSenders } = await import('./local/handed-over.ts');
   const { createLocal } = await import('./local/local.ts');
   const endpoint = endpointOf(base.loaded, ['local'], config);
   const local = createLocal({
@@ -123,7 +124,7 @@ async function openLocal(base: Base, config: NonNullable<AgentConfig['local']>):
     log: base.log.child({ room: 'local' }),
   });
   base.lifecycle.onStop('local', local.close);
-  return local;
+  return rememberSenders(local);
 }
 
 async function openSend(base: Base, rooms: Rooms): Promise<void> {
@@ -146,6 +147,7 @@ async function openSend(base: Base, rooms: Rooms): Promise<void> {
     local: rooms.local,
     isLocal: (address) => local !== undefined && isLocalAddress(local, address),
     operator: config.operator,
+    ...(rooms.local && { handedOver: rooms.local.handedOver }),
     hostname: hostname(),
     folder: join(state.folder, 'spool'),
     ...roomBase(base, 'send'),

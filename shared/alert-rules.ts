@@ -126,6 +126,24 @@ export const alertRules: readonly AlertRule[] = [
       'Look at it with mailferry quarantine list, then let each mail go or remove it: mailferry quarantine release, mailferry quarantine drop.',
   },
   {
+    id: 'mail-loop',
+    severity: 'critical',
+    source: {
+      kind: 'reading',
+      metric: 'mail_loop',
+      field: 'recent',
+      fire: { op: '>', value: 0 },
+      clear: { op: '<', value: 1 },
+    },
+    forSeconds: 0,
+    clearSeconds: 60,
+    title: '{tenant}/{agent}: the local mail server sends back what came in',
+    meaning:
+      'Mail that was handed to the local mail server comes back to be sent out. It is refused and waits at the local mail server; after some days that server gives it up.',
+    remedy:
+      'Make the domain of the recipients a domain of the local mail server; the relay host is only for other domains. For a forwarding, allow foreign senders at its account.',
+  },
+  {
     id: 'address-listed',
     severity: 'warning',
     source: {

@@ -89,6 +89,12 @@ export const metrics = {
       unknown: number('mails', 'Mails whose last try ended without a known outcome'),
     },
   },
+  mail_loop: {
+    kind: 'gauge',
+    help: 'Mails that a mail server handed to the agent to send although they came in, or went out, through it before: refused',
+    tags: [],
+    fields: { recent: number('mails', 'Refused within the last hour') },
+  },
   queue_state: {
     kind: 'gauge',
     help: 'The mails of one relay in one state: queued, unknown, held',

@@ -9,13 +9,15 @@ import { refuse } from './access.ts';
 import type { Refusal } from './access.ts';
 import type { Envelope, MailDsn, RecipientDsn } from './envelope.ts';
 import type { GroupCommit } from './group-commit.ts';
+import type { Guards } from './guards.ts';
 import { readFields, rewriteHeader } from './header.ts';
 import type { HeaderRules } from './header.ts';
 import { createHeaderSplitter } from './header-splitter.ts';
 import type { Split } from './header-splitter.ts';
 import { createLineGuard, isSigned } from './long-lines.ts';
 import type { LineGuard } from './long-lines.ts';
-import { formatDate } from './notice.ts';
+import type { LoopGuard } from './loop.ts';
+import { formatDate } from './note.ts';
 import type { Queue } from './queue.ts';
 import type { Quota, Reservation } from './quota.ts';
 import { judgeMail } from './rights.ts';
@@ -49,6 +51,8 @@ export type AcceptOptions = {
   readonly traceId: string;
   readonly hostname: string;
   readonly maxSizeBytes: number;
+  /** Mail that goes in circles, and mail that its relay is known to refuse. */
+  readonly guards?: Pick<Guards, 'preflight' | 'warn'> & { readonly loops: Pick<LoopGuard, 'check'> };
   readonly onAccepted: () => void;
   readonly log: Log;
 };
@@ -98,6 +102,8 @@ function createIntake(
   const splitter = createHeaderSplitter(maxHeaderBytes);
   let { refusal } = start;
   let envelope: Envelope | undefined;
+  /** The header as it goes out. */
+  let outgoing: Buffer = Buffer.alloc(0);
   let file: SpoolFile | undefined;
   /** There once the header is over. */
   let guard: LineGuard | undefined;
@@ -121,11 +127,14 @@ function createIntake(
 
   async function begin(split: Split): Promise<Refusal | undefined> {
     const parts = readFields(split);
+    const loop = options.guards?.loops.check(parts.fields, submission.recipients);
+    if (loop !== undefined) return loop;
     const passage = judgeMail(submission.rights, submission.from, parts.fields);
     if (!passage.ok) return passage;
     const header = rewriteHeader(parts, rulesOf(options, submission, passage, { id, acceptedAt }));
     if (!header.ok) return header;
     envelope = envelopeOf(submission, passage, { id, acceptedAt });
+    outgoing = header.bytes;
     guard = createLineGuard({ signed: isSigned(parts.fields) });
     file = await spool.create(envelope);
     await file.write(header.bytes);
@@ -156,11 +165,15 @@ function createIntake(
     const early = guard === undefined ? await begin(splitter.end()) : undefined;
     if (early !== undefined || file === undefined || envelope === undefined) return early;
     const queued = envelope;
+    const { from } = queued;
+    const found = options.guards?.preflight({ from, header: outgoing, sizeBytes: receivedBytes }) ?? [];
+    if ('ok' in found) return found;
     const place = await file.finish();
     file = undefined;
     try {
       await group.join(() => {
         queue.add(queued, place);
+        options.guards?.warn({ id, sender: from }, found);
         start.reservation?.count();
       });
     } catch (error) {

@@ -19,6 +19,7 @@ export const refusalReasons = [
   'header',
   'long-line',
   'loop',
+  'preflight',
   'disk',
   'broken-off',
   'protocol',

@@ -130,6 +130,10 @@ export function createBounce(options: BounceOptions): {
     return { bytes: await compose(notice, mail, whom), notices: [notice], whom };
   }
 
+  /** The same warning within a day. */
+  const isRepeated = ({ kind, report, summed, tries }: Notice, sender: string): boolean =>
+    kind === 'warned' && tries === 0 && !summed && !table.firstToday(sender, 'warned ' + report);
+
   function gone(ids: readonly string[]): void {
     for (const id of ids) options.onGone(id);
   }
@@ -178,6 +182,7 @@ export function createBounce(options: BounceOptions): {
 
   async function handle(notice: Notice, signal: AbortSignal): Promise<void> {
     const mail = options.queue.load(notice.mail);
+    if (mail !== undefined && isRepeated(notice, mail.sender)) return gone(table.delivered([notice], undefined));
     const letter = mail === undefined ? undefined : await prepare(notice, mail);
     if (letter !== undefined) await deliver(letter, signal);
   }

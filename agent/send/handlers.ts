@@ -19,6 +19,8 @@ export type HandlerOptions = {
   /** Rights of an address that needs no login. */
   readonly trust: (address: string | undefined) => Rights | undefined;
   readonly quota: Pick<Quota, 'check'>;
+  /** A sender that the client may not use, and why it is told to come again all the same. */
+  readonly checkStranger?: ((sender: string) => Refusal | undefined) | undefined;
   readonly accept: (submission: Submission, chunks: AsyncIterable<Uint8Array>) => Promise<Accepted>;
   /** Free space where the mail goes. */
   readonly freeBytes: () => Promise<number>;
@@ -55,7 +57,7 @@ export function createHandlers(options: HandlerOptions): {
     const answer = judgeEnvelope(rights, from);
     if (!answer.ok) {
       log.warn({ user: rights.user, from: maskAddress(from) }, 'sender refused');
-      return answer;
+      return options.checkStranger?.(from) ?? answer;
     }
     if (needsUtf8(from) && session.envelope.smtpUtf8 !== true)
       return refuse(553, '5.6.7 This address needs SMTPUTF8', 'address');

@@ -47,8 +47,19 @@ const comesBack = refuse(
   'loop',
 );
 
+const strangersMail = refuse(
+  451,
+  '4.4.6 This sender is a stranger whose mail came in through this agent; a forwarding must be allowed, and mail for local addresses be delivered',
+  'loop',
+);
+
 export type LoopGuard = {
   readonly check: (fields: readonly Field[], recipients: readonly string[]) => Refusal | undefined;
+  /**
+   * At MAIL, about an envelope sender that this client may not use: whose mail came in through this agent, the local server
+   * sends back or on. Refused for good, that mail would be lost: the bounce for a stranger is not taken here either.
+   */
+  readonly checkStranger: (sender: string) => Refusal | undefined;
   /** Mails refused within the last hour because they went in circles. */
   readonly recent: () => number;
 };
@@ -59,6 +70,8 @@ const maxCounted = 10_000;
 
 export function createLoopGuard(
   options: LoopRules & {
+    /** Mail of this sender was handed to the local server lately. */
+    readonly handedOver: (sender: string) => boolean;
     readonly clock: { readonly monotonic: () => number };
     readonly tell: (note: OperatorNote) => void;
     /** Something is to be reported. */
@@ -70,6 +83,12 @@ export function createLoopGuard(
     times = times.filter((at) => at > options.clock.monotonic() - hourMs);
     return times.length;
   };
+  function stop(refusal: Refusal, note: OperatorNote): Refusal {
+    if (recent() < maxCounted) times.push(options.clock.monotonic());
+    options.onLoop();
+    options.tell(note);
+    return refusal;
+  }
   return {
     recent,
     check(fields, recipients) {
@@ -77,11 +96,9 @@ export function createLoopGuard(
       if (loop === undefined) return undefined;
       // An answer to a notice is somebody's silly program, and it ends here; it needs no operator.
       if (loop.kind === 'answer') return loop.refusal;
-      if (recent() < maxCounted) times.push(options.clock.monotonic());
-      options.onLoop();
-      options.tell(noteOf(loop));
-      return loop.refusal;
+      return stop(loop.refusal, noteOf(loop));
     },
+    checkStranger: (sender) => (options.handedOver(sender) ? stop(strangersMail, strangersNote) : undefined),
   };
 }
 
@@ -115,3 +132,16 @@ function noteOf({ address, kind }: Loop): OperatorNote {
     ].join('\n'),
   };
 }
+
+const strangersNote: OperatorNote = {
+  topic: 'loop stranger',
+  subject: 'The local mail server sends out mail of strangers that came in here',
+  text: [
+    'The agent handed mail to the local mail server, and that server gave mail of the same sender to the agent to send it to the',
+    'Internet. It is not sent. The local mail server keeps it and tries again; it gives the mail up after some days.',
+    '',
+    'If it is a forwarding: say so with `mailServer` and its policy for foreign senders at the account of that server.',
+    'If not: the local mail server does not know the domain of the recipient as its own, and sends back what it should',
+    'deliver. At a Postfix that is mydestination or virtual_mailbox_domains; at a Synology, the domain in Mail Server.',
+  ].join('\n'),
+};

@@ -6,8 +6,6 @@ import type { Field } from './header.ts';
 import { formatDate, isAscii, noteHeader, toBody } from './note.ts';
 import type { NoticeKind, Report } from './report.ts';
 
-export { formatDate };
-
 export type NoticeOptions = {
   readonly id: string;
   readonly kind: Exclude<NoticeKind, 'warned'>;

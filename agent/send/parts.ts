@@ -13,6 +13,8 @@ import { createAccept } from './accept.ts';
 import { createBell } from './bell.ts';
 import type { Bell } from './bell.ts';
 import { createGroupCommit } from './group-commit.ts';
+import { createGuards } from './guards.ts';
+import type { Guards } from './guards.ts';
 import type { LocalLoginSetup } from './local-login.ts';
 import type { Tls } from './own-certificate.ts';
 import { createQueue } from './queue.ts';
@@ -53,6 +55,8 @@ export type SendOptions = {
   /** Absent: nobody can be told of a failure, failed mail is held. */
   readonly local: Local | undefined;
   readonly isLocal: (address: string) => boolean;
+  /** Mail of this envelope sender was handed to the local server lately. */
+  readonly handedOver?: (sender: string) => boolean;
   /** A local mailbox that is told what no sender can be told. */
   readonly operator?: string | undefined;
   readonly meter: Meter;
@@ -72,6 +76,7 @@ export type Parts = {
   readonly queue: Queue;
   readonly queueClock: QueueClock;
   readonly quota: Quota;
+  readonly guards: Guards;
   readonly accept: ReturnType<typeof createAccept>;
   readonly relays: Relays;
   readonly view: QueueView;
@@ -92,6 +97,7 @@ export function createParts(options: SendOptions): Parts {
   const spool = createSpool({ folder: options.folder, reached });
   const queueClock = openQueueClock({ db, clock });
   const work = createBell(clock);
+  const notices = createBell(clock);
   const relays = openRelays({ setups: options.relays, db, queueClock, clock, random, log, onChange: work.ring });
   const queue = createQueue({
     db,
@@ -109,7 +115,9 @@ export function createParts(options: SendOptions): Parts {
   });
   const { onGone, settled } = createRemoval({ spool, log, forget: (id) => group.joinLater(() => queue.forget(id)) });
   const quota = createQuota({ db, clock });
+  const guards = createGuards({ ...options, queue, queueClock, relays, hostname });
   const accept = createAccept({
+    guards,
     spool,
     queue,
     group,
@@ -120,7 +128,10 @@ export function createParts(options: SendOptions): Parts {
     log,
     traceId: options.traceId,
     maxSizeBytes: options.submission.maxSizeBytes,
-    onAccepted: work.ring,
+    onAccepted() {
+      work.ring();
+      notices.ring();
+    },
   });
   const view = createQueueView({
     db,
@@ -134,13 +145,14 @@ export function createParts(options: SendOptions): Parts {
     queue,
     queueClock,
     quota,
+    guards,
     accept,
     relays,
     view,
     work,
     onGone,
     hostname,
-    notices: createBell(clock),
+    notices,
     async close() {
       await settled();
       await group.flush();

@@ -68,6 +68,10 @@ export const relaySchema = Type.Object(
       Type.Array(idSchema, { default: [] }),
     ),
     fallbackAfterSeconds: explain('So long a relay must be out of service before another one sends.', seconds(900)),
+    preflight: explain(
+      'What becomes of mail that the provider of the `preset` is known to refuse. warn: it is sent and its sender is told (once a day); refuse: it is not taken, with the reason. By default warn.',
+      Type.Optional(Type.Union([Type.Literal('off'), Type.Literal('warn'), Type.Literal('refuse')])),
+    ),
     sessions: explain('Sessions open at once.', Type.Integer({ minimum: 1, maximum: 8, default: 2 })),
     limits: explain(
       "What the provider allows. By default the preset's, as far as they are certain. Mail beyond it waits.",

@@ -59,7 +59,9 @@ export function createSend(options: SendOptions): Send {
     const parts = createParts(options);
     const { accept, queue, quota, relays, spool } = parts;
     const accounts = createAccounts(options);
-    const listener = createListener({ ...options, accounts, accept, quota, freeBytes: spool.freeBytes, onRefused });
+    const { checkStranger } = parts.guards.loops;
+    const { freeBytes } = spool;
+    const listener = createListener({ ...options, accounts, accept, quota, checkStranger, freeBytes, onRefused });
     running = { parts, listener, tasks: [] };
     const { done, ...recovered } = await recover({ db: options.db, queue, spool, log });
     for (const id of done) parts.onGone(id);
@@ -87,6 +89,7 @@ export function createSend(options: SendOptions): Send {
       runner.run(stopping.signal, aborting.signal),
       keepHouse(parts, runner),
       bounce(stopping.signal, aborting.signal),
+      parts.guards.operator.run(stopping.signal, aborting.signal),
     ];
     for (const task of tasks) {
       // A broken invariant ends the process, the state on disk is safe by design; while stopping it is only told.
@@ -123,6 +126,7 @@ export function createSend(options: SendOptions): Send {
         transaction(options.db, () => parts.queueClock.save());
         await tendOldMail({ db: options.db, queue, busy, relays, log, signal: stopping.signal });
         parts.notices.ring();
+        parts.guards.report();
       } catch (error) {
         log.error({ error: describe(error) }, 'housekeeping of the queue failed, it is done again later');
       }

@@ -51,6 +51,7 @@ test('loops are counted for an hour, the operator is told with what helps, and a
   const notes: OperatorNote[] = [];
   const guard = createLoopGuard({
     ...rules,
+    handedOver: (sender) => sender === 'stranger@world.test',
     clock: { monotonic: () => now },
     tell: (note) => notes.push(note),
     onLoop: () => (reported += 1),
@@ -62,6 +63,13 @@ test('loops are counted for an hour, the operator is told with what helps, and a
   assert.deepEqual([guard.recent(), reported, notes.length], [3, 3, 3]);
   assert.equal(notes[0]?.topic, 'loop back office.test');
   assert.match(notes[0]?.text ?? '', /none is lost[^]*must know office\.test as a domain of its own/);
+  assert.equal(guard.checkStranger('other@world.test'), undefined);
+  assert.equal(
+    guard.checkStranger('stranger@world.test')?.code,
+    451,
+    'a bounce for a stranger would be refused here too',
+  );
+  assert.match(notes[3]?.text ?? '', /If it is a forwarding[^]*If not/);
   now += 3_600_001;
   assert.equal(guard.recent(), 0);
 });

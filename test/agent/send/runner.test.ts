@@ -72,7 +72,13 @@ test('each recipient has its own outcome', async (t) => {
     [['good@world.test'], ['busy@world.test']],
   );
   const entry = await waitFor('the held mail', () => (only(rig)?.state === 'held' ? only(rig) : undefined));
-  assert.deepEqual(entry?.recipients, [
+  const shown = entry?.recipients.map(({ address, attempts, lastReply, state }) => ({
+    address,
+    state,
+    attempts,
+    lastReply,
+  }));
+  assert.deepEqual(shown, [
     { address: 'good@world.test', state: 'sent', attempts: 1, lastReply: '250 2.0.0 taken' },
     { address: 'busy@world.test', state: 'sent', attempts: 2, lastReply: '250 2.0.0 taken' },
     { address: 'nobody@world.test', state: 'held', attempts: 1, lastReply: '550 5.1.1 no such user' },
@@ -391,7 +397,7 @@ test('thousands of late and expired mails do not keep clients waiting', async (t
   );
   db.exec(
     numbers +
-      "INSERT INTO recipient (mail, number, address, state, due_ms) SELECT 'm' || value, 0, 'x@world.test', 'queued', 1e15 FROM n",
+      "INSERT INTO recipient (mail, number, address, state, due_ms, relay) SELECT 'm' || value, 0, 'x@world.test', 'queued', 1e15, 'provider' FROM n",
   );
   for (const hours of [4, 2]) {
     let longestMs = 0;

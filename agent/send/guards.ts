@@ -1,0 +1,88 @@
+// What stands at the door beside the rights of a client: mail that goes in circles, and mail that its relay is known to refuse.
+import type { Clock } from '#shared/clock.ts';
+import type { Log } from '#shared/log.ts';
+import type { Meter } from '#shared/meter.ts';
+import type { Database } from '#shared/sqlite.ts';
+import type { Local } from '../local/local.ts';
+import { refuse } from './access.ts';
+import type { Refusal } from './access.ts';
+import { groupFields, splitLines } from './header.ts';
+import type { Field } from './header.ts';
+import { createLoopGuard } from './loop.ts';
+import type { LoopGuard } from './loop.ts';
+import { createOperator } from './operator.ts';
+import type { Operator } from './operator.ts';
+import { examine, refusalText } from './preflight.ts';
+import type { Queue } from './queue.ts';
+import type { QueueClock } from './queue-clock.ts';
+import type { Relays } from './relays.ts';
+import type { Warning } from './report.ts';
+import type { RetryPace } from './schedule.ts';
+
+export type Guards = {
+  readonly operator: Operator;
+  readonly loops: LoopGuard;
+  /** A refusal, or what the sender is to be warned of. `header`: as it goes out. */
+  readonly preflight: (mail: {
+    readonly from: string;
+    readonly header: Buffer;
+    readonly sizeBytes: number;
+  }) => Refusal | readonly Warning[];
+  /** Inside the transaction that queues the mail. */
+  readonly warn: Queue['warn'];
+  /** Loops of the last hour, for the collector. */
+  readonly report: () => void;
+};
+
+export function createGuards(options: {
+  readonly db: Database;
+  readonly queue: Pick<Queue, 'warn'>;
+  readonly queueClock: QueueClock;
+  readonly relays: Pick<Relays, 'find' | 'routeOf'>;
+  readonly local: Local | undefined;
+  readonly handedOver?: ((sender: string) => boolean) | undefined;
+  readonly isLocal: (address: string) => boolean;
+  readonly operator?: string | undefined;
+  readonly meter: Meter;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+  readonly hostname: string;
+  readonly traceId: string;
+}): Guards {
+  const { clock, db, hostname, isLocal, local, log, meter, queueClock, random, relays, traceId } = options;
+  const pace: RetryPace = { firstMs: 60_000, maxMs: 600_000 };
+  const address = options.operator;
+  const operator = createOperator({ db, queueClock, local, address, pace, clock, random, log, hostname, traceId });
+  const report = (): void => meter.say('mail_loop', {}, { recent: loops.recent() });
+  const loops = createLoopGuard({
+    traceId,
+    hostname,
+    isLocal,
+    handedOver: options.handedOver ?? (() => false),
+    clock,
+    tell: operator.tell,
+    onLoop: report,
+  });
+  return {
+    operator,
+    loops,
+    report,
+    warn: options.queue.warn,
+    preflight({ from, header, sizeBytes }) {
+      const config = relays.find(relays.routeOf(from) ?? '')?.setup.config;
+      const { preflight: mode = 'warn', preset, user } = config ?? { preflight: 'off' as const, user: '' };
+      if (mode === 'off' || preset === undefined) return [];
+      const findings = examine({ fields: fieldsOf(header), sizeBytes }, { preset, user });
+      const text = mode === 'refuse' ? refusalText(findings) : undefined;
+      if (text !== undefined) return refuse(554, text, 'preflight');
+      return findings.map(({ meaning, remedy }) => ({ meaning, remedy }));
+    },
+  };
+}
+
+function fieldsOf(header: Buffer): readonly Field[] {
+  const lines = splitLines(header);
+  const end = lines.findIndex((line) => line[0] === 0x0a || line[0] === 0x0d);
+  return groupFields(end < 0 ? lines : lines.slice(0, end));
+}
