@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // `mailferry`: asks the agent on this machine.
+import { text } from 'node:stream/consumers';
 import { runCli } from './program.ts';
 
 process.exitCode = await runCli(process.argv.slice(2), {
@@ -7,4 +8,5 @@ process.exitCode = await runCli(process.argv.slice(2), {
   error: (text) => void process.stderr.write(text),
   folder: process.cwd(),
   now: () => Date.now(),
+  readInput: () => text(process.stdin),
 });

@@ -13,6 +13,7 @@ import { loadAgentConfig } from '../config.ts';
 import { askAgent } from './client.ts';
 import { renderAnswer } from './render.ts';
 import { clean } from './table.ts';
+import { addUserCommands } from './user.ts';
 
 export type ExitCode = 0 | 1 | 2 | 3;
 export type Terminal = {
@@ -22,6 +23,8 @@ export type Terminal = {
   readonly folder: string;
   /** Wall clock, milliseconds since 1970. */
   readonly now: () => number;
+  /** All of standard input. */
+  readonly readInput?: () => Promise<string>;
   /** Waits of `login`; the system's when absent. */
   readonly clock?: Clock;
 };
@@ -37,6 +40,11 @@ export async function runCli(args: readonly string[], terminal: Terminal): Promi
     code = await runCommand(command, given, json, where, terminal);
   });
   addLogin(program, terminal);
+  addUserCommands(program, {
+    terminal,
+    prepare: (command) => prepare(command, terminal),
+    configFile: () => resolve(terminal.folder, program.opts<Where>().config ?? defaultConfig),
+  });
   try {
     await program.parseAsync([...args], { from: 'user' });
     return code;
@@ -78,7 +86,7 @@ function buildProgram(terminal: Terminal, run: Run): Command {
   return program;
 }
 
-/** The one command that asks no agent. */
+/** Like `user` it asks no agent. */
 function addLogin(program: Command, terminal: Terminal): void {
   const command = prepare(new Command('login'), terminal)
     .description('Logs an account with oauth in: shows a page and a code, and writes the refresh token.')

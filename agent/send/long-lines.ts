@@ -50,7 +50,8 @@ export function createLineGuard(options: { readonly signed: boolean }): LineGuar
   function look(bytes: Buffer): void {
     const seam = Buffer.concat([tail, bytes.subarray(0, inlineSignature.length)]);
     signed = bytes.includes(inlineSignature) || seam.includes(inlineSignature);
-    tail = Buffer.from(bytes.subarray(Math.max(0, bytes.length - inlineSignature.length)));
+    const last = bytes.length < inlineSignature.length ? seam : bytes;
+    tail = Buffer.from(last.subarray(Math.max(0, last.length - inlineSignature.length)));
   }
 
   return {
