@@ -11,14 +11,19 @@ import { topOf } from './looking.ts';
 import type { Pop3 } from './pop3.ts';
 import { Pop3Error } from './pop3-error.ts';
 import { troubleOf } from './problem.ts';
+import { mustCompareFirst } from './renumbering.ts';
 import { isOversized, limitsOf } from './round-run.ts';
 import type { Item, Run } from './round-run.ts';
 import { createSlots } from './slots.ts';
+import { createWindow } from './window.ts';
 import { nameByContent, settleUnnamed } from './unnamed.ts';
 
 /** So many refusals in a row and the local server is wrong, not the mail. */
 export const maxRefusedInRow = 5;
-const readAhead = 16;
+/** Mails asked for before the local server can take them: as many as are on a long line at once, unless they are large. */
+const readAhead = { mails: 64, bytes: 8 * 1024 * 1024 } as const;
+/** For a mail that the server lists without a size. */
+const guessedBytes = 256 * 1024;
 const maxRetryMs = 3_600_000;
 
 export async function fetchNew(run: Run, pop3: Pop3): Promise<void> {
@@ -26,19 +31,18 @@ export async function fetchNew(run: Run, pop3: Pop3): Promise<void> {
   const limits = limitsOf(deps.account);
   const due = cut(run, dueItems(run));
   // A local server that was out of reach is tried with one mail, not with all.
-  const width = deps.local.problem() === undefined ? deps.sessions + (pop3.pipelining ? readAhead : 1) : 1;
-  const slots = createSlots(width);
-  // As many again wait for their record while the local sessions are busy with the next mails.
-  const sessions = createSlots(2 * deps.sessions);
+  const width = deps.local.problem() === undefined ? deps.sessions + (pop3.pipelining ? readAhead.mails : 1) : 1;
+  const window = createWindow({ mails: width, bytes: readAhead.bytes });
+  const sessions = createSlots(deps.sessions);
   const tasks: Promise<void>[] = [];
   for (const item of due) {
-    await slots.take();
+    const leave = await window.enter(item.listed.sizeBytes ?? guessedBytes);
     if (isOver(run)) break;
     if (deps.clock.monotonic() - run.startedAt > limits.ms) {
       run.more = true;
       break;
     }
-    tasks.push(fetchOne(run, pop3, item, sessions).finally(slots.free));
+    tasks.push(fetchOne(run, pop3, item, sessions).finally(leave));
   }
   // None may be left behind: the next round would hand its mail over a second time.
   const results = await Promise.allSettled(tasks);
@@ -88,23 +92,20 @@ async function fetchOne(run: Run, pop3: Pop3, item: Item, sessions: ReturnType<t
   try {
     if (item.listed.uidl === '' && !nameByContent(run, item, mail.sha256)) return;
     if (isOfFirstRun(run, item) && passOverOld(run, item, mail.head)) return;
+    if (mustCompareFirst(run, item, mail)) return;
     await sessions.take();
+    const free = once(sessions.free);
     try {
       if (isOver(run)) return;
       const { entry, listed } = item;
-      const job = {
-        entry,
-        mail,
-        listedBytes: listed.sizeBytes,
-        startedAt,
-        readAt,
-        today,
-        signal: options.handOverSignal,
-      };
-      const owe = (id: number, write: () => void): void => void options.memory.owed.set(id, write);
-      note(run, item, await handOver(deps, { ...job, owe }));
+      const times = { startedAt, readAt };
+      const job = { entry, mail, listedBytes: listed.sizeBytes, ...times, today, signal: options.handOverSignal };
+      const { owed } = options.memory;
+      const owe = (id: number, write: () => void): void => void owed.set(id, write);
+      const owing = (): boolean => owed.size > 0;
+      note(run, item, await handOver(deps, { ...job, owe, owing, taken: free }));
     } finally {
-      sessions.free();
+      free();
     }
   } catch (error) {
     // Disk full in quarantine, database locked: this mail waits, the others go on.
@@ -120,6 +121,14 @@ async function fetchOne(run: Run, pop3: Pop3, item: Item, sessions: ReturnType<t
 function isOfFirstRun({ since }: Run, { entry }: Item): boolean {
   const { id, state, recheck } = entry;
   return since !== undefined && state === 'seen' && !recheck && id > 0 && id <= since.firstId;
+}
+
+function once(work: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) work();
+    done = true;
+  };
 }
 
 /** True when the mail came before the day from which mails are wanted: it is never handed over and never deleted. */

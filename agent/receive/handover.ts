@@ -42,6 +42,10 @@ export type HandOver = {
   readonly signal: AbortSignal;
   /** Takes a record that could not be written (disk full): it must be written before anything else is fetched. */
   readonly owe: (id: number, record: () => void) => void;
+  /** Such records wait. */
+  readonly owing: () => boolean;
+  /** The local server took the mail: it may have the next one while the record is written. Not called for anything else. */
+  readonly taken: () => void;
 };
 export type Outcome = {
   /**
@@ -83,6 +87,7 @@ export async function handOver(deps: HandOverDeps, job: HandOver): Promise<Outco
     return { kind, text: reason, entry: settled(entry, 'quarantined', job) };
   }
   const point = pointOf(deps, { ...job, begunAt }, header, 'delivered');
+  job.taken();
   await record(deps, job, { id: entry.id, session }, () =>
     ledger.settle(entry.id, 'handed-over', { fetched, recipients: now, today, point }),
   );
@@ -142,7 +147,10 @@ async function deliver(
   reached('receive.before-handover');
   try {
     const { body } = job.mail;
-    const beforeEnd = ledger.settled;
+    const beforeEnd = (session: object): Promise<void> | undefined => {
+      if (job.owing()) throw new Error('Cannot hand over a mail: the record of another one could not be written');
+      return ledger.settled(session);
+    };
     const result = await local.deliver({ from, recipients, head, body, signal: job.signal, beforeEnd });
     if (result.recipients.some(({ verdict }) => verdict === 'delivered')) reached('receive.after-handover');
     if (result.bareLineEnds > 0)

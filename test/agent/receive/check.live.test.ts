@@ -156,7 +156,7 @@ test('mails on their way: marked, put aside, delivered as they are; none deleted
 });
 
 test('with onFailure wait nothing is lost while a scanner is down: mails stay, and arrive when it is back', async (t) => {
-  const letters = Array.from({ length: 30 }, (_, n) => letter('m' + n));
+  const letters = Array.from({ length: 120 }, (_, n) => letter('m' + n));
   const { pop3, local, bench } = await setUp(t, 'wait', { clamd: clamdOptions() }, letters);
   await clamd.stop();
   const [status] = await bench.fetch();
@@ -166,13 +166,13 @@ test('with onFailure wait nothing is lost while a scanner is down: mails stay, a
   );
   assert.deepEqual(
     [status?.up, status?.backlog, pop3.mails.length, await local.count('info@example.org')],
-    [false, 30, 30, 0],
+    [false, 120, 120, 0],
   );
   const before = pop3.commands.filter((line) => line.startsWith('RETR')).length;
-  assert.ok(before < 30, 'the rest is not fetched while the scanner is away: ' + before);
+  assert.ok(before < 120, 'the rest is not fetched while the scanner is away: ' + before);
   await clamd.start();
-  await waitFor('all mails', () => pop3.mails.length === 0, { timeoutMs: 20_000 });
-  assert.equal(await local.count('info@example.org'), 30);
+  await waitFor('all mails', () => pop3.mails.length === 0, { timeoutMs: 60_000 });
+  assert.equal(await local.count('info@example.org'), 120);
   assert.deepEqual(bench.scanners(), [{ name: 'clamd', problem: '' }]);
 });
 

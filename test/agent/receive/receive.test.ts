@@ -427,11 +427,11 @@ test('while the local server is away one mail at a time is tried; afterwards not
 test('not more mails are between RETR and hand-over than sessions and read-ahead', async (t) => {
   for (const [capabilities, most] of [
     [slowServer, 3],
-    [['PIPELINING'], 18],
+    [['PIPELINING'], 66],
   ] as const) {
     const release = Promise.withResolvers<void>();
     const { pop3, smtp, bench } = await setUp(t, {
-      pop3: { mails: letters(40), capabilities },
+      pop3: { mails: letters(80), capabilities },
       smtp: {
         script: ({ verb, before }) => (verb === 'MAIL' && before < 2 ? [{ pauseMs: 700 }, '250 ok\r\n'] : undefined),
       },
@@ -445,7 +445,7 @@ test('not more mails are between RETR and hand-over than sessions and read-ahead
     await new Promise((resolve) => setTimeout(resolve, 300)); // time in which more could be asked for
     assert.equal(pop3.commands.filter((line) => line.startsWith('RETR')).length, most);
     await done;
-    assert.equal(smtp.mails.length, 40);
+    assert.equal(smtp.mails.length, 80);
   }
 });
 
