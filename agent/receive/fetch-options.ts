@@ -77,7 +77,7 @@ export const fetchOptions = {
     Type.Optional(
       Type.Object(
         {
-          messages: explain('Mails fetched.', Type.Integer({ minimum: 1, maximum: 100_000, default: 500 })),
+          messages: explain('Mails fetched.', Type.Integer({ minimum: 1, maximum: 100_000, default: 2_000 })),
           megabytes: explain(
             'Megabytes fetched; one mail may be larger.',
             Type.Integer({ minimum: 1, maximum: 1_000_000, default: 1_000 }),
