@@ -10,13 +10,16 @@ export const neededPackages = [
   'dovecot-imapd',
   'dovecot-lmtpd',
   'dovecot-pop3d',
+  'dovecot-sieve',
   'influxdb',
+  'libnet-ssleay-perl',
   'mosquitto',
   'openssl',
   'postfix',
   'rbldnsd',
   'rspamd',
   'strace',
+  'swaks',
 ] as const;
 
 /** Name of the service by the name of its process. */
