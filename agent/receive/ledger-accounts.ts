@@ -12,6 +12,7 @@ export type Begun = {
   /** Mails with a ledger id above this one came later. */
   readonly firstId: number;
 };
+export type Asks = 'old-state' | 'renumbered';
 export type AccountRows = {
   /** Undefined: this account was never fetched. */
   readonly begun: (account: string) => Begun | undefined;
@@ -24,8 +25,10 @@ export type AccountRows = {
   readonly confirmKeep: (account: string, keep: Keep) => void;
   /** This state is an old one, or was copied: another life may have handed over what it does not know. */
   readonly askAll: () => void;
-  /** A person must say what mails are that this state does not know. */
-  readonly asks: (account: string) => boolean;
+  /** Mails that are not wanted cannot be told from new ones any more. */
+  readonly ask: (account: string) => void;
+  /** Why a person must say what mails are that this state does not know; undefined when nobody must. */
+  readonly asks: (account: string) => Asks | undefined;
   /** They are new; or those up to `firstId` are wanted from a day on. */
   readonly decided: (account: string, since?: { readonly at: number; readonly firstId: number }) => void;
   /** The keeping time in force, without asking for another. */
@@ -38,11 +41,12 @@ export function createAccountRows(db: Database): AccountRows {
     'INSERT INTO received_account (account, first_run, since_at, first_id) VALUES (?, ?, ?, ?)',
   );
   const setKeep = db.prepare('UPDATE received_account SET keep = ? WHERE account = ?');
-  const askAll = db.prepare('UPDATE received_account SET asks = 1 WHERE asks = 0');
+  const askAll = db.prepare("UPDATE received_account SET asks = 'old-state' WHERE asks IS NULL");
+  const ask = db.prepare("UPDATE received_account SET asks = coalesce(asks, 'renumbered') WHERE account = ?");
   const selectAsks = db.prepare('SELECT asks FROM received_account WHERE account = ?');
-  const decided = db.prepare('UPDATE received_account SET asks = 0 WHERE account = ?');
+  const decided = db.prepare('UPDATE received_account SET asks = NULL WHERE account = ?');
   const beginAgain = db.prepare(
-    "UPDATE received_account SET asks = 0, first_run = 'since', since_at = ?, first_id = ? WHERE account = ?",
+    "UPDATE received_account SET asks = NULL, first_run = 'since', since_at = ?, first_id = ? WHERE account = ?",
   );
   const keepOf = (account: string): Keep | undefined => {
     const text = select.get(account)?.['keep'];
@@ -75,7 +79,11 @@ export function createAccountRows(db: Database): AccountRows {
     },
     confirmKeep: (account, keep) => void setKeep.run(spellKeep(keep), account),
     askAll: () => void askAll.run(),
-    asks: (account) => selectAsks.get(account)?.['asks'] === 1,
+    ask: (account) => void ask.run(account),
+    asks(account) {
+      const asks = selectAsks.get(account)?.['asks'];
+      return asks === 'old-state' || asks === 'renumbered' ? asks : undefined;
+    },
     decided(account, since) {
       if (since === undefined) decided.run(account);
       else beginAgain.run(since.at, since.firstId, account);

@@ -1,6 +1,7 @@
 // The rows of the ledger: statements and decoding, no decisions.
 import type { Database } from '#shared/sqlite.ts';
 import type { LocalRecipient } from '../local/local.ts';
+import { messageIdPart } from './fingerprint.ts';
 
 export type MailState = 'seen' | 'handed-over' | 'quarantined' | 'delete-pending' | 'gone' | 'passed-over';
 export type Entry = {
@@ -69,6 +70,10 @@ export function createRows(db: Database) {
     "UPDATE received SET state = 'seen', recheck = 1 WHERE account = ? AND state <> 'gone' AND " +
       "(sha256 IS NOT NULL OR fingerprint IS NOT NULL) AND substr(uidl, 1, 1) <> x'00'",
   );
+  const reopen = db.prepare(
+    "UPDATE received SET state = 'seen', settled_day = NULL " +
+      "WHERE account = ? AND state = 'passed-over' AND sha256 IS NULL AND fingerprint IS NULL",
+  );
   // Both name the condition of the index received_stray in its very words.
   const stray = 'FROM received WHERE account = ? AND (absent = 1 OR recheck = 1) AND (absent = 1 OR gone_day IS NULL)';
   const strayContent = db.prepare('SELECT ' + columns + ' ' + stray + ' AND sha256 = ? ORDER BY id LIMIT 1');
@@ -84,7 +89,12 @@ export function createRows(db: Database) {
     'SELECT ' +
       columns +
       " FROM received WHERE account = ? AND uidl = ? AND sha256 = ? AND (recheck = 1 OR state = 'gone') " +
+      'AND (absent = 1 OR gone_day IS NULL OR ? = 1) ' +
       'ORDER BY occurrence = ? DESC, id LIMIT 1',
+  );
+  const contents = db.prepare(
+    'SELECT id, sha256 FROM received WHERE account = ? AND sha256 IS NOT NULL AND recheck = 0 ' +
+      "AND state IN ('handed-over', 'quarantined', 'delete-pending', 'passed-over')",
   );
   const lastOccurrence = db.prepare('SELECT max(occurrence) AS n FROM received WHERE account = ? AND uidl = ?');
   const passOver = db.prepare(
@@ -139,6 +149,9 @@ export function createRows(db: Database) {
       return { ...entry, state: 'seen', recheck: true };
     },
     doubtAll: (account: string): void => void doubtAll.run(account),
+    /** Mails that were passed over and left nothing to know them by are unknown again; gives how many. */
+    reopen: (account: string): number => Number(reopen.run(account).changes),
+    doubtOne: (id: number): void => void doubt.run(id),
     move: (id: number, { uidl, occurrence }: Place): void => void move.run(bytesOf(uidl), occurrence, id),
     /** A mail of this content whose place is in doubt, or that is missing. Not one that we deleted: its double is new. */
     stray(account: string, { sha256, fingerprint, listedBytes }: Content): Entry | undefined {
@@ -150,10 +163,17 @@ export function createRows(db: Database) {
           : strayHeader.get(account, fingerprint, listedBytes));
       return row === undefined ? undefined : decodeEntry(row);
     },
+    /** Ids of mails that are known, by their content; not of those that are in doubt. */
+    contents: (account: string): ReadonlyMap<string, number> =>
+      new Map(contents.all(account).map((row) => [String(row['sha256']), Number(row['id'])])),
     strays: (account: string): readonly Entry[] => strays.all(account).map(decodeEntry),
-    /** The same, of this UIDL, and also one that we deleted: it came back. */
-    sameUidl(account: string, { uidl, occurrence }: Place, sha256: string): Entry | undefined {
-      const row = sameUidl.get(account, bytesOf(uidl), sha256, occurrence);
+    /**
+     * The same, of this UIDL, and also one that we deleted, which came back. Without Message-ID that is a new one: such mails
+     * may be alike to the byte.
+     */
+    sameUidl(account: string, { uidl, occurrence }: Place, { sha256, fingerprint }: Content): Entry | undefined {
+      const mayComeBack = messageIdPart(fingerprint) === undefined ? 0 : 1;
+      const row = sameUidl.get(account, bytesOf(uidl), sha256, mayComeBack, occurrence);
       return row === undefined ? undefined : decodeEntry(row);
     },
     lastOccurrence: (account: string, uidl: string): number =>

@@ -6,6 +6,7 @@ import type { Point } from '#shared/meter.ts';
 import { transaction } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
 import type { LocalRecipient } from '../local/local.ts';
+import { messageIdPart } from './fingerprint.ts';
 import { createCommits } from './commits.ts';
 import type { Commits } from './commits.ts';
 import { createAccountRows } from './ledger-accounts.ts';
@@ -55,7 +56,7 @@ CREATE TABLE received_account (
   since_at INTEGER,
   first_id INTEGER NOT NULL,
   keep TEXT,
-  asks INTEGER NOT NULL DEFAULT 0
+  asks TEXT CHECK (asks IN ('old-state', 'renumbered'))
 ) STRICT;
 CREATE TABLE received_life (
   id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -96,6 +97,12 @@ export type Ledger = Days & {
   readonly passOver: (mails: readonly Look[]) => void;
   /** A UIDL was found to stand for another mail: content must tell what all of them stand for. */
   readonly doubtAll: (account: string) => void;
+  /** Rows that may stand for known mails: content must tell. */
+  readonly compare: (ids: readonly number[]) => void;
+  /** Ids of mails that were dealt with, by their content; not of those that are in doubt. */
+  readonly contents: (account: string) => ReadonlyMap<string, number>;
+  /** A mail with this content is in doubt or missing. */
+  readonly hasStray: (account: string, content: Content) => boolean;
   /** Mails whose place is in doubt, or that are missing though we did not delete them. */
   readonly strays: (account: string) => readonly Entry[];
   /** Known mails were found at these places. */
@@ -218,7 +225,14 @@ export function createLedger(options: {
     onlyThese: (account, present, today) => transaction(db, () => forgetOthers(rows, account, present, today)),
     rename: (account, moves) => transaction(db, () => rename(rows, account, moves)),
     passOver: (mails) => transaction(db, () => mails.forEach((mail) => rows.passOver(mail))),
-    doubtAll: rows.doubtAll,
+    doubtAll: (account) =>
+      transaction(db, () => {
+        rows.doubtAll(account);
+        if (rows.reopen(account) > 0) accounts.ask(account);
+      }),
+    compare: (ids) => transaction(db, () => ids.forEach((id) => rows.doubtOne(id))),
+    contents: rows.contents,
+    hasStray: (account, content) => rows.stray(account, content) !== undefined,
     strays: rows.strays,
     recognise: (account, finds, today) => transaction(db, () => recognise(rows, account, finds, today)),
     resize: rows.resize,
@@ -226,7 +240,9 @@ export function createLedger(options: {
     identify(account, entry, content, today) {
       // Nearly always: a mail that nobody has seen before.
       const isPlain = !entry.recheck && (entry.sha256 ?? content.sha256) === content.sha256;
-      if (isPlain && rows.stray(account, content) === undefined) return entry;
+      // Mails without Message-ID may be alike to the byte, and yet each is a mail of its own.
+      const mayBeKnown = messageIdPart(content.fingerprint) !== undefined;
+      if (isPlain && (!mayBeKnown || rows.stray(account, content) === undefined)) return entry;
       return transaction(db, () => identify(rows, { account, entry, content, today }));
     },
     recipients: (id) => selectRecipients.all(id).map(decodeRecipient),

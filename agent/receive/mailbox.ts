@@ -3,8 +3,9 @@
 import { firstRunOf } from './first-run.ts';
 import type { Entry, Listed } from './ledger.ts';
 import type { NumberedEntries } from './listing.ts';
-import { fingerprintAt, hasTop, inWindows } from './looking.ts';
+import { fingerprintAt, hasTop, inWindows, readWhole } from './looking.ts';
 import { recogniseMigration } from './migration.ts';
+import type { Stranger } from './migration.ts';
 import { decideUnknown } from './old-state.ts';
 import type { Pop3 } from './pop3.ts';
 import { Question } from './question.ts';
@@ -60,6 +61,10 @@ async function look(run: Run, pop3: Pop3, stat: Stat): Promise<void> {
   if (begun?.firstRun.kind === 'since') run.since = { at: begun.firstRun.at, firstId: begun.firstId };
   forgetMissing(run);
   await checkUidls(run, pop3);
+  const asks = ledger.accounts.asks(account.id);
+  if (asks === undefined) return;
+  await nameUnnamed(run, pop3, run.items ?? []);
+  decideUnknown(run, asks);
 }
 
 type Found = {
@@ -80,23 +85,23 @@ async function findRows(run: Run, pop3: Pop3, found: Found): Promise<void> {
     await begin(run, pop3, found);
     return;
   }
-  const strangers = complete ? await recogniseMigration(run, pop3, listing) : new Map<number, undefined>();
+  const strangers = complete ? await recogniseMigration(run, pop3, listing) : new Map<number, Stranger>();
   const entries = ledger.reconcile(account.id, listing, facts);
   const named = itemsOf(listing, entries);
-  const passed = named.filter(({ listed }) => strangers.has(listed.number));
+  const open = named.filter(({ listed }) => strangers.get(listed.number)?.is === 'open');
+  ledger.compare(open.map(({ entry }) => entry.id));
+  for (const item of open) item.entry = { ...item.entry, recheck: true };
+  const passed = named.filter(({ listed }) => strangers.get(listed.number)?.is === 'known');
   ledger.passOver(
     passed.map(({ entry, listed }) => ({
       id: entry.id,
       listedBytes: listed.sizeBytes,
-      fingerprint: strangers.get(listed.number),
+      fingerprint: strangers.get(listed.number)?.fingerprint,
     })),
   );
   for (const item of passed) item.entry = { ...item.entry, state: 'passed-over' };
   const unnamed = placeUnnamed(run, found.unnamed, listing);
   run.items = [...named, ...unnamed];
-  if (!ledger.accounts.asks(account.id)) return;
-  await nameUnnamed(run, pop3, unnamed);
-  decideUnknown(run);
 }
 
 async function begin(run: Run, pop3: Pop3, found: Found): Promise<void> {
@@ -127,10 +132,10 @@ function itemsOf(listing: readonly Listed[], entries: readonly Entry[]): Item[] 
 
 async function noteHeaders(pop3: Pop3, listing: readonly Listed[]): Promise<ReadonlyMap<number, string>> {
   const fingerprints = new Map<number, string>();
-  if (!hasTop(pop3)) return fingerprints;
-  // The last ones: new mails come behind them.
-  await inWindows(listing.slice(-mostNoted), async ({ number }) => {
-    const fingerprint = await fingerprintAt(pop3, number);
+  // The last ones: new mails come behind them. Without TOP the last one alone, which tells whether UIDLs have moved.
+  const worth = hasTop(pop3) ? listing.slice(-mostNoted) : listing.slice(-1);
+  await inWindows(worth, async ({ number }) => {
+    const fingerprint = hasTop(pop3) ? await fingerprintAt(pop3, number) : (await readWhole(pop3, number))?.fingerprint;
     if (fingerprint !== undefined) fingerprints.set(number, fingerprint);
   });
   return fingerprints;

@@ -18,12 +18,15 @@ const sample = 10;
 
 type Unknown = { readonly listed: Listed; readonly fingerprint: string | undefined };
 
-/** Gives the numbers of mails that a person said are known already, with their fingerprints: they are passed over. */
+/** A mail that was not recognised: known as a person said, or open, so that its content is compared. */
+export type Stranger = { readonly is: 'known' | 'open'; readonly fingerprint: string | undefined };
+
+/** Gives the strangers among what is listed, by number. */
 export async function recogniseMigration(
   run: Run,
   pop3: Pop3,
   listing: readonly Listed[],
-): Promise<ReadonlyMap<number, string | undefined>> {
+): Promise<ReadonlyMap<number, Stranger>> {
   const { ledger, account, log } = run.deps;
   const missing = missingOf(ledger.openEntries(account.id), listing);
   if (missing.length === 0) return new Map();
@@ -47,7 +50,8 @@ export async function recogniseMigration(
     const facts = { account: account.id, recognised: pairs.length, others: strangers.length };
     log.warn(facts, 'the provider gives known mails other UIDLs; they are not delivered again');
   }
-  return new Map(answer === 'known' ? strangers.map(({ listed, fingerprint }) => [listed.number, fingerprint]) : []);
+  const is = answer === 'known' ? 'known' : 'open';
+  return new Map(strangers.map(({ listed, fingerprint }) => [listed.number, { is, fingerprint }]));
 }
 
 /** Then each of them is known again when it is fetched, by its digest, and what is not known is new. */

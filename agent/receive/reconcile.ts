@@ -73,8 +73,7 @@ export function identify(
   const here = rows.at(account, entry.uidl, entry.occurrence);
   if (here !== undefined && !here.recheck && here.sha256 === content.sha256) return here;
   const match =
-    ((here?.recheck ?? true) ? rows.sameUidl(account, entry, content.sha256) : undefined) ??
-    rows.stray(account, content);
+    ((here?.recheck ?? true) ? rows.sameUidl(account, entry, content) : undefined) ?? rows.stray(account, content);
   if (match !== undefined) {
     occupy(rows, { match, place: entry, here, today });
     return rows.restore(match.id);

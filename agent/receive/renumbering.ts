@@ -3,7 +3,8 @@
 // which mail is which: here by TOP, where size and header name one known mail and no other; else by the SHA-256 of the
 // fetched mail (reconcile.ts).
 // Promises: a known mail is not delivered again, a new one is delivered; nothing in doubt is deleted.
-import { compareFingerprints, messageIdPart } from './fingerprint.ts';
+import type { FetchedMail } from './body.ts';
+import { compareFingerprints, fingerprintOfHead, messageIdPart } from './fingerprint.ts';
 import type { Entry, Place } from './ledger.ts';
 import { fingerprintAt, hasTop, inWindows, keepChanged, lookAt, lookedBefore, readWhole } from './looking.ts';
 import type { Pop3 } from './pop3.ts';
@@ -13,8 +14,11 @@ import type { Item, Run } from './round-run.ts';
 /** Where TOP cannot tell, so much is read in one round to compare it. */
 const mostReadBytes = 10_000_000;
 const mostRead = 50;
+const smallBytes = 100_000;
 /** Headers looked at in one session; what is in doubt beyond that is fetched. */
 const mostLooked = 10_000;
+/** Contents that were compared once in this life; each costs a look at all mails of the account. */
+const mostCompared = 1_000;
 
 export async function checkUidls(run: Run, pop3: Pop3): Promise<void> {
   await checkResized(run, pop3);
@@ -34,6 +38,30 @@ export function doubtAll(run: Run, { entry }: Item): void {
   );
   ledger.doubtAll(account.id);
   readAgain(run);
+}
+
+/**
+ * True when a mail was fetched whose content is known, at another place that nobody has looked at in this session: it is a
+ * second one, or it has moved and another mail stands there. All are compared first; then it is fetched again.
+ */
+export function mustCompareFirst(run: Run, item: Item, mail: Pick<FetchedMail, 'sha256' | 'head'>): boolean {
+  const { ledger, account } = run.deps;
+  const { memory } = run.options;
+  const { sha256 } = mail;
+  memory.compared ??= new Set();
+  if (item.listed.uidl === '' || item.entry.sha256 === sha256 || memory.compared.has(sha256)) return false;
+  run.known ??= ledger.contents(account.id);
+  const id = run.known.get(sha256);
+  if (id === undefined || id === item.entry.id) return false;
+  const fingerprint = fingerprintOfHead(mail.head);
+  // Mails without Message-ID may be alike to the byte.
+  if (!item.entry.recheck && messageIdPart(fingerprint) === undefined) return false;
+  if ((run.items ?? []).some(({ entry, proven }) => entry.id === id && proven)) return false;
+  if (ledger.hasStray(account.id, { sha256, fingerprint, listedBytes: item.listed.sizeBytes })) return false;
+  if (memory.compared.size >= mostCompared) memory.compared.clear();
+  memory.compared.add(sha256);
+  doubtAll(run, item);
+  return true;
 }
 
 /** Which row stands where, after rows have changed places. */
@@ -84,31 +112,47 @@ async function readResized(run: Run, pop3: Pop3, mute: readonly Item[]): Promise
 
 async function readOne(run: Run, pop3: Pop3, item: Item): Promise<void> {
   const { entry, listed } = item;
-  // Of one that was passed over only the header is known, and that cannot be compared.
-  const read = entry.sha256 === undefined ? undefined : await readWhole(pop3, listed.number);
-  if (read === undefined) {
-    run.options.memory.looked.set(entry.id, { sizeBytes: listed.sizeBytes, found: 'changed' });
-  } else if (read.sha256 === entry.sha256) {
+  const read = await readWhole(pop3, listed.number);
+  if (read === undefined) return;
+  if (read.sha256 === entry.sha256) {
     if (listed.sizeBytes !== undefined) run.deps.ledger.resize(entry.id, listed.sizeBytes);
     item.entry = { ...entry, listedBytes: listed.sizeBytes };
     item.proven = true;
-  } else if (compareFingerprints(entry.fingerprint, read.fingerprint) === 'same') keepChanged(run, item);
+    return;
+  }
+  const isSame = compareFingerprints(entry.fingerprint, read.fingerprint) === 'same';
+  // Of one that was passed over only the header is known.
+  if (isSame && entry.sha256 === undefined)
+    run.options.memory.looked.set(entry.id, { sizeBytes: listed.sizeBytes, found: 'same' });
+  else if (isSame) keepChanged(run, item);
   else doubtAll(run, item);
 }
 
 /**
- * UIDLs that are the numbers of the mails in the listing move up when a mail before them goes, and sizes may be equal. Then
- * the last known mail is no longer at its place: one look tells for all of them.
+ * Mails that are known by their place, be it that UIDLs are message numbers or that several share one, move up when a mail
+ * before them goes, and sizes may be equal. Then the last known one is no longer at its place: one look tells for all.
  */
 async function checkLast(run: Run, pop3: Pop3): Promise<void> {
-  const last = (run.items ?? [])
-    .filter(({ entry }) => isKnown(entry))
-    .reduce<Item | undefined>((a, b) => (a !== undefined && a.listed.number > b.listed.number ? a : b), undefined);
-  if (last === undefined || last.listed.uidl !== String(last.listed.number)) return;
-  if (last.entry.listedBytes !== last.listed.sizeBytes) return; // looked at above
-  const likeness = await lookAt(pop3, last);
-  if (likeness === 'other' || likeness === 'alike') doubtAll(run, last);
-  else if (likeness === 'unknown' && (last.listed.sizeBytes ?? 0) <= 100_000) await readOne(run, pop3, last);
+  await inWindows(lastOnes(run.items ?? []).slice(0, mostRead), async (item) => {
+    const { entry, listed } = item;
+    if (entry.listedBytes !== listed.sizeBytes) return; // looked at above
+    const likeness = await lookAt(pop3, item);
+    if (likeness === 'other' || likeness === 'alike') doubtAll(run, item);
+    else if (likeness === 'unknown' && (listed.sizeBytes ?? 0) <= smallBytes) await readOne(run, pop3, item);
+  });
+}
+
+/** The last known one of each row of places. */
+function lastOnes(items: readonly Item[]): readonly Item[] {
+  const last = new Map<string, Item>();
+  const shared = new Set(items.filter(({ entry }) => entry.occurrence > 1).map(({ listed }) => listed.uidl));
+  for (const item of items) {
+    const { uidl, number } = item.listed;
+    if (!isKnown(item.entry) || uidl === '') continue;
+    const place = shared.has(uidl) ? 'UIDL ' + uidl : uidl === String(number) ? 'number' : undefined;
+    if (place !== undefined && (last.get(place)?.listed.number ?? 0) < number) last.set(place, item);
+  }
+  return [...last.values()];
 }
 
 /** What was dealt with, and can be compared. */

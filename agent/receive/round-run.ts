@@ -23,6 +23,8 @@ export type Run = {
   since: { readonly at: number; readonly firstId: number } | undefined;
   /** A known UIDL stood for another mail: all are in doubt. */
   inDoubt: boolean;
+  /** Ids of mails that were known before the first was fetched, by their content. */
+  known: ReadonlyMap<string, number> | undefined;
   /** Names what is listed, when mails without a usable UIDL are there. */
   listingKey: string;
   /** Of mails without a usable UIDL: how many with this content are named. */
@@ -76,7 +78,7 @@ export type Limits = {
 
 export function limitsOf({ session }: AccountConfig): Limits {
   return {
-    messages: session?.messages ?? 500,
+    messages: session?.messages ?? 2_000,
     bytes: (session?.megabytes ?? 1_000) * 1_000_000,
     ms: (session?.minutes ?? 30) * 60_000,
     deletions: session?.deletions ?? 500,

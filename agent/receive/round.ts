@@ -52,6 +52,8 @@ export type Memory = {
    * has changed the mail itself, so it stays there.
    */
   readonly looked: Map<number, { readonly sizeBytes: number | undefined; readonly found: 'same' | 'changed' }>;
+  /** Contents of which all mails were compared once, by SHA-256. */
+  compared?: Set<string>;
   /** Mails without a usable UIDL, as they were read last. */
   unnamed?: Unnamed | undefined;
 };
@@ -166,6 +168,7 @@ function beginRun(deps: RoundDeps, options: RoundOptions): Run {
     items: undefined,
     since: undefined,
     inDoubt: false,
+    known: undefined,
     listingKey: '',
     contents: new Map(),
     unnamed: 0,

@@ -98,7 +98,10 @@ failure('35', 'an empty answer ends the session, and the next one goes on', asyn
 
 failure('36', 'a mailbox too large for one session is emptied by several, without a pause', async (t) => {
   const many = Array.from({ length: 501 }, (_, index) => mail('m' + index, 'x\r\n'));
-  const { pop3, smtp, bench } = await setScene(t, { pop3: { mails: many } });
+  const { pop3, smtp, bench } = await setScene(t, {
+    pop3: { mails: many },
+    account: { session: { messages: 500, megabytes: 100, minutes: 30, deletions: 500 } },
+  });
   await bench.fetch();
   await waitFor('the last mail', () => smtp.mails.length === 501 && pop3.mails.length === 0);
   assert.equal(new Set(delivered(smtp)).size, 501);
