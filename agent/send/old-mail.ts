@@ -8,10 +8,10 @@ import { delayedNoticeMs } from './schedule.ts';
 
 export type OldMailOptions = {
   readonly db: Database;
-  readonly queue: Pick<Queue, 'expire' | 'olderThan' | 'tellDelay'>;
+  readonly queue: Pick<Queue, 'expire' | 'lateSince' | 'olderThan' | 'tellDelay'>;
   /** With a session now: its outcome comes first. */
   readonly busy: (id: string) => boolean;
-  readonly expireHours: number;
+  readonly relays: readonly { readonly id: string; readonly expireHours: number }[];
   readonly log: Log;
   readonly signal: AbortSignal;
 };
@@ -19,21 +19,25 @@ export type OldMailOptions = {
 const portion = 50;
 
 export async function tendOldMail(options: OldMailOptions): Promise<void> {
-  const { expireHours, log, queue } = options;
-  await each(options, expireHours * 3_600_000, false, (id) => {
-    queue.expire(id, 'Not sent within ' + expireHours + ' hours');
-    log.error({ mail: id }, 'mail expired, it is held');
-  });
-  await each(options, delayedNoticeMs, true, (id) => {
+  const { log, queue } = options;
+  for (const { id: relay, expireHours } of options.relays) {
+    const expired = (): readonly string[] => queue.olderThan(expireHours * 3_600_000, relay);
+    await each(options, expired, (id) => {
+      queue.expire(id, 'Not sent within ' + expireHours + ' hours');
+      log.error({ mail: id }, 'mail expired, it is held');
+    });
+  }
+  const late = (): readonly string[] => queue.lateSince(delayedNoticeMs);
+  await each(options, late, (id) => {
     log.warn({ mail: id, told: queue.tellDelay(id) }, 'mail is late');
   });
 }
 
 /** Asked for anew after each portion: what was dealt with is not among them any more, what changed meanwhile is as it is. */
-async function each(options: OldMailOptions, ageMs: number, late: boolean, work: (id: string) => void): Promise<void> {
-  const { busy, db, queue, signal } = options;
+async function each(options: OldMailOptions, find: () => readonly string[], work: (id: string) => void): Promise<void> {
+  const { busy, db, signal } = options;
   while (!signal.aborted) {
-    const ids = queue.olderThan(ageMs, late).filter((id) => !busy(id));
+    const ids = find().filter((id) => !busy(id));
     if (ids.length === 0) return;
     transaction(db, () => {
       for (const id of ids.slice(0, portion)) work(id);

@@ -55,7 +55,9 @@ export function prepareQueue(db: Database) {
     interrupted: db.prepare("SELECT * FROM recipient WHERE state = 'sending'"),
     // In the order of the index: nothing is sorted however much waits.
     due: db.prepare(
-      'SELECT mail, due_ms FROM recipient WHERE relay = ? AND lane = ? AND due_ms <= ? AND ' + open + ' ORDER BY due_ms LIMIT ?',
+      'SELECT mail, due_ms FROM recipient WHERE relay = ? AND lane = ? AND due_ms <= ? AND ' +
+        open +
+        ' ORDER BY due_ms LIMIT ?',
     ),
     dueElsewhere: db.prepare(
       'SELECT mail, due_ms FROM recipient WHERE relay = ? AND lane = ? AND due_ms <= ? AND unknowns = 0 AND ' +
@@ -66,10 +68,12 @@ export function prepareQueue(db: Database) {
       'SELECT due_ms FROM recipient WHERE relay = ? AND lane = ? AND ' + open + ' ORDER BY due_ms LIMIT 1',
     ),
     nextDueElsewhere: db.prepare(
-      'SELECT due_ms FROM recipient WHERE relay = ? AND lane = ? AND unknowns = 0 AND ' + open + ' ORDER BY due_ms LIMIT 1',
+      'SELECT due_ms FROM recipient WHERE relay = ? AND lane = ? AND unknowns = 0 AND ' +
+        open +
+        ' ORDER BY due_ms LIMIT 1',
     ),
     addMail: db.prepare(
-      'INSERT INTO mail (id, sender, user, size_bytes, offset_bytes, accepted_at, accepted_ms, problem, wishes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO mail (id, sender, user, size_bytes, offset_bytes, accepted_at, accepted_ms, problem, wishes, eight_bit) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     ),
     addRecipient: db.prepare(
       'INSERT INTO recipient (mail, number, address, state, due_ms, dsn, relay, lane) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',

@@ -112,6 +112,7 @@ export function createQueue(options: QueueOptions): Queue {
       offsetBytes: Number(row['offset_bytes']),
       acceptedAt: Number(row['accepted_at']),
       acceptedMs: Number(row['accepted_ms']),
+      ...(row['eight_bit'] === null ? {} : { eightBit: row['eight_bit'] === 1 }),
       wishes: decodeWishes(row['wishes']),
       recipients: statements.waiting.all(id, queueClock.now()).map(readRecipient),
     };
@@ -145,7 +146,8 @@ export function createQueue(options: QueueOptions): Queue {
     points.out(mail, failed.length, 'failed', about);
     points.tried(mail, outcomes, about);
     const last = outcomes.findLast((outcome) => outcome.result !== 'sent' && outcome.result !== 'untouched');
-    if (last !== undefined) statements.problem.run(problemOf(rulesOf(about.relay), mail.sender, last).slice(0, maxReply), mail.id);
+    if (last !== undefined)
+      statements.problem.run(problemOf(rulesOf(about.relay), mail.sender, last).slice(0, maxReply), mail.id);
     const notices = [
       addNotice(
         'failed',
@@ -188,7 +190,19 @@ export function createQueue(options: QueueOptions): Queue {
       const why = held ?? (relay === undefined ? noRoute : undefined);
       const now = queueClock.now();
       const wishes = encodeWishes(envelope);
-      statements.addMail.run(id, from, user, place.sizeBytes, place.offsetBytes, acceptedAt, now, why ?? '', wishes);
+      const eightBit = place.eightBit === undefined ? null : Number(place.eightBit);
+      statements.addMail.run(
+        id,
+        from,
+        user,
+        place.sizeBytes,
+        place.offsetBytes,
+        acceptedAt,
+        now,
+        why ?? '',
+        wishes,
+        eightBit,
+      );
       const state = why === undefined ? 'queued' : 'held';
       const lane = laneOf({ sender: from, sizeBytes: place.sizeBytes });
       for (const [number, address] of recipients.entries())

@@ -1,21 +1,52 @@
-// Whether the relay can be talked to. Its failures stop the relay, not the mail: one session probes with a back-off of the
-// relay's own while all mail waits untouched. A wrong password is tried rarely, or the provider locks the account.
+// Whether a relay can be talked to. Its failures stop the relay, not the mail: one session probes with a back-off of the
+// relay's own while all mail waits untouched. A refused login is tried rarely, from the third on once an hour, or the provider
+// locks the account; another secret ends that. What a provider said about the account (a quota, a lock) outlasts a restart.
 import { createBackoff } from '#shared/backoff.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { Log } from '#shared/log.ts';
 import type { RetryPace } from './schedule.ts';
 
+/** `login`: credentials, or a refusal to let us in; `account`: it takes no mail of this login now; `line`: everything else. */
+export type Trouble = {
+  readonly text: string;
+  readonly kind: 'line' | 'login' | 'account';
+  /** At least so long nothing is tried. */
+  readonly waitMs?: number | undefined;
+  /** The secret was shown and refused. */
+  readonly refused?: boolean;
+};
+export type RelayStatus = {
+  readonly id: string;
+  readonly up: boolean;
+  /** Empty when it works. */
+  readonly problem: string;
+};
+/** A pause that outlasts a restart. */
+export type Pause = { readonly untilMs: number; readonly text: string };
+
 export type RelayHealth = {
-  /** Milliseconds until a session may try. While the relay is not proven only the prober may. */
-  readonly waitMs: (prober: boolean) => number;
-  /** `login`: credentials or a refusal to let us in; `line`: everything else. */
-  readonly failed: (problem: string, kind: 'line' | 'login') => void;
-  /** Somebody asks for a try now: the rest of the pause is forgotten. */
-  readonly retry: () => void;
+  /** Milliseconds until a session may try. */
+  readonly waitMs: () => number;
+  /** A mail was answered since the last failure. Before, one session at a time may try. */
+  readonly proven: () => boolean;
+  readonly failed: (trouble: Trouble) => void;
+  /** A session is open: whether mail is taken too will be seen. */
+  readonly reached: () => void;
   /** A mail was answered. */
   readonly succeeded: () => void;
-  readonly status: () => { readonly id: string; readonly up: boolean; readonly problem: string };
+  /** Somebody asks for a try now: the rest of the pause is forgotten. */
+  readonly retry: () => void;
+  /** Another secret than the refused one is there: as if no login had ever been refused. */
+  readonly renewed: () => void;
+  /** What is wrong, undefined when nothing is. */
+  readonly kind: () => Trouble['kind'] | undefined;
+  /** Out of service for so long that another relay should send. */
+  readonly isOut: () => boolean;
+  readonly status: () => RelayStatus;
 };
+
+const refusalsToOpen = 3;
+const openPauseMs = 3_600_000;
 
 export function createRelayHealth(options: {
   readonly id: string;
@@ -23,42 +54,95 @@ export function createRelayHealth(options: {
   readonly origin: string;
   readonly linePace: RetryPace;
   readonly loginPace: RetryPace;
+  readonly fallbackAfterMs: number;
   readonly clock: Pick<Clock, 'monotonic'>;
+  readonly queueClock: { readonly now: () => number };
   readonly random: () => number;
   readonly log: Log;
+  /** What the last run left, and where such a pause is kept; undefined: it is over. */
+  readonly pause: Pause | undefined;
+  readonly keepPause: (pause: Pause | undefined) => void;
   readonly onChange: () => void;
 }): RelayHealth {
-  const { clock, log, random } = options;
+  const { clock, log, queueClock, random } = options;
   const pauses = {
     line: createBackoff({ ...options.linePace, random, floor: 0.5 }),
     login: createBackoff({ ...options.loginPace, random, floor: 0.5 }),
+    account: createBackoff({ ...options.loginPace, random, floor: 0.5 }),
   };
+  const leftMs = options.pause === undefined ? 0 : options.pause.untilMs - queueClock.now();
   let proven = false;
-  let problem = '';
-  let notBefore = 0;
+  /** A session is open although nothing was answered since the failure. */
+  let trial = false;
+  let kind: Trouble['kind'] | undefined = leftMs > 0 ? 'account' : undefined;
+  let problem = leftMs > 0 ? (options.pause?.text ?? '') : '';
+  let notBefore = clock.monotonic() + Math.max(0, leftMs);
+  let downSince = clock.monotonic();
+  let refusals = 0;
+  let kept = leftMs > 0;
+
+  function keep(pause: Pause | undefined): void {
+    if (pause === undefined && !kept) return;
+    kept = pause !== undefined;
+    options.keepPause(pause);
+  }
+
+  function textOf(trouble: Trouble): string {
+    if (refusals < refusalsToOpen || trouble.kind !== 'login') return trouble.text;
+    return trouble.text + '; refused ' + refusals + ' times in a row, tried once an hour until the secret is changed';
+  }
 
   return {
-    waitMs: (prober) => (proven || prober ? Math.max(0, notBefore - clock.monotonic()) : Infinity),
-    failed(text, kind) {
-      const pauseMs = pauses[kind].next();
-      notBefore = clock.monotonic() + pauseMs;
+    waitMs: () => Math.max(0, notBefore - clock.monotonic()),
+    proven: () => proven,
+    kind: () => kind,
+    failed(trouble) {
+      if (trouble.refused === true) refusals += 1;
+      const rareMs = trouble.kind === 'login' && refusals >= refusalsToOpen ? openPauseMs * (1 + 0.1 * random()) : 0;
+      const pauseMs = Math.max(pauses[trouble.kind].next(), rareMs, trouble.waitMs ?? 0);
+      const text = textOf(trouble);
       if (text !== problem) log.warn({ relay: options.id, pauseMs }, options.origin + ': ' + text + '; mail waits');
+      if (problem === '') downSince = clock.monotonic();
+      notBefore = clock.monotonic() + pauseMs;
       proven = false;
+      trial = false;
+      kind = trouble.kind;
       problem = text;
+      if (kind === 'account') keep({ untilMs: queueClock.now() + pauseMs, text });
+      options.onChange();
+    },
+    reached() {
+      if (kind === 'login') refusals = 0;
+      if (problem === '' || trial) return;
+      trial = true;
+      options.onChange();
+    },
+    succeeded() {
+      if (proven) return;
+      if (problem !== '') log.info({ relay: options.id }, 'relay works again');
+      for (const pause of Object.values(pauses)) pause.reset();
+      proven = true;
+      trial = false;
+      kind = undefined;
+      problem = '';
+      refusals = 0;
+      keep(undefined);
       options.onChange();
     },
     retry() {
       notBefore = 0;
       options.onChange();
     },
-    succeeded() {
-      if (proven) return;
-      if (problem !== '') log.info({ relay: options.id }, 'relay works again');
-      pauses.line.reset();
+    renewed() {
+      refusals = 0;
       pauses.login.reset();
-      proven = true;
-      problem = '';
+      notBefore = 0;
       options.onChange();
+    },
+    isOut() {
+      if (problem === '' || trial) return false;
+      const now = clock.monotonic();
+      return now - downSince >= options.fallbackAfterMs || notBefore - now > options.fallbackAfterMs;
     },
     status: () => ({ id: options.id, up: problem === '', problem }),
   };

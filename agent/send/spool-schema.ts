@@ -9,6 +9,7 @@ CREATE TABLE mail (
   user TEXT NOT NULL,
   size_bytes INTEGER NOT NULL,
   offset_bytes INTEGER NOT NULL,
+  eight_bit INTEGER,
   accepted_at INTEGER NOT NULL,
   accepted_ms INTEGER NOT NULL,
   delayed INTEGER NOT NULL DEFAULT 0,

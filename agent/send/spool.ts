@@ -3,6 +3,7 @@
 // leaves no file behind. `temp/` is on the same file system, and a scan of `queue/` never meets a half-written file.
 import fs from 'node:fs/promises';
 import { createReadStream } from 'node:fs';
+import { isAscii } from 'node:buffer';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Reached } from '#shared/checkpoint.ts';
@@ -14,8 +15,13 @@ import type { Envelope } from './envelope.ts';
 /** What of the file system a test replaces to make it fail. */
 export type Files = Pick<typeof fs, 'open' | 'rename' | 'unlink' | 'mkdir' | 'readdir' | 'statfs'>;
 
-/** Where the mail lies in its file. */
-export type Place = { readonly id: string; readonly offsetBytes: number; readonly sizeBytes: number };
+/** Where the mail lies in its file. `eightBit`: whether bytes above 127 are in it; undefined: nobody has looked. */
+export type Place = {
+  readonly id: string;
+  readonly offsetBytes: number;
+  readonly sizeBytes: number;
+  readonly eightBit?: boolean;
+};
 export type SpoolFile = {
   readonly write: (bytes: Uint8Array) => Promise<void>;
   /** fsync, close, rename into the queue. Throws after removing the file. */
@@ -36,6 +42,8 @@ export type Spool = {
   /** Undefined when the file is not one of ours. */
   readonly read: (id: string) => Promise<{ readonly envelope: Envelope; readonly place: Place } | undefined>;
   readonly body: (place: Place) => Body;
+  /** Reads the mail when nobody has looked yet. */
+  readonly hasEightBit: (place: Place) => Promise<boolean>;
   /** The first bytes of the mail, at most `limitBytes`. */
   readonly head: (place: Place, limitBytes: number) => Promise<Buffer>;
   readonly freeBytes: () => Promise<number>;
@@ -45,6 +53,10 @@ export type Spool = {
 };
 
 const writeBytes = 65_536;
+/** So much of what was just written is still known when it is sent; nearly every mail is sent at once. */
+const recentBytes = 4 * 1024 * 1024;
+/** At each MAIL the disk is asked for its free space; in such a moment it does not fill up. */
+const freeBytesMs = 250;
 
 export function createSpool(options: {
   readonly folder: string;
@@ -55,6 +67,8 @@ export function createSpool(options: {
   const temp = join(options.folder, 'temp');
   const queue = join(options.folder, 'queue');
   let queueFolder: FileHandle | undefined;
+  const recent = createRecent(recentBytes);
+  let free: { readonly bytes: Promise<number>; readonly at: number } | undefined;
 
   async function syncFolder(): Promise<void> {
     if (queueFolder === undefined) throw new Error('Cannot sync the queue folder: it is not open');
@@ -91,15 +105,23 @@ export function createSpool(options: {
       await queueFolder?.close();
       queueFolder = undefined;
     },
-    create: (envelope) => createFile({ files, envelope, temp, queue, reached: options.reached }),
+    create: (envelope) => createFile({ files, envelope, temp, queue, reached: options.reached, keep: recent.keep }),
     syncFolder,
-    remove: (id) => unlinkIfThere(files, join(queue, id)),
+    remove: (id) => {
+      recent.forget(id);
+      return unlinkIfThere(files, join(queue, id));
+    },
     list: () => files.readdir(queue),
     read,
     body: (place) => ({
-      open: () => createReadStream(join(queue, place.id), { start: place.offsetBytes, highWaterMark: writeBytes }),
+      open() {
+        const bytes = recent.find(place.id);
+        if (bytes !== undefined) return [bytes];
+        return createReadStream(join(queue, place.id), { start: place.offsetBytes, highWaterMark: writeBytes });
+      },
       sizeBytes: place.sizeBytes,
     }),
+    hasEightBit: async (place) => place.eightBit ?? scan(files, join(queue, place.id), place.offsetBytes),
     async head(place, limitBytes) {
       const handle = await files.open(join(queue, place.id), 'r');
       try {
@@ -108,9 +130,10 @@ export function createSpool(options: {
         await handle.close();
       }
     },
-    async freeBytes() {
-      const { bavail, bsize } = await files.statfs(queue);
-      return bavail * bsize;
+    freeBytes() {
+      const now = performance.now();
+      if (free === undefined || now - free.at > freeBytesMs) free = { bytes: askFree(files, queue), at: now };
+      return free.bytes;
     },
     readLife: () => readLife(files, join(options.folder, 'life')),
     writeLife: (life) => writeLife(files, options.folder, life),
@@ -123,6 +146,7 @@ async function createFile(options: {
   readonly temp: string;
   readonly queue: string;
   readonly reached: Reached;
+  readonly keep: (id: string, bytes: Buffer) => void;
 }): Promise<SpoolFile> {
   const { files, envelope } = options;
   const temporary = join(options.temp, envelope.id);
@@ -131,13 +155,26 @@ async function createFile(options: {
   let pending: Uint8Array[] = [line];
   let pendingBytes = line.length;
   let sizeBytes = 0;
+  let eightBit = false;
+  let whole: Buffer | undefined;
+  const name = join(options.queue, envelope.id);
 
   /** Small pieces are gathered: an ordinary mail is one write. appendFile() goes on until all bytes are written. */
   async function flush(): Promise<void> {
     const bytes = Buffer.concat(pending);
+    whole = bytes.length === line.length + sizeBytes ? bytes.subarray(line.length) : undefined;
     pending = [];
     pendingBytes = 0;
     await handle.appendFile(bytes);
+  }
+
+  /** Closing takes as long as the new name. When one of them fails the other may have been done. */
+  async function closeAndName(): Promise<void> {
+    const done = await Promise.allSettled([handle.close(), files.rename(temporary, name)]);
+    const failed = done.find((one) => one.status === 'rejected');
+    if (failed === undefined) return;
+    await unlinkIfThere(files, name).catch(() => {}); // without a row it is sent after the next start: rather twice than lost
+    throw failed.reason;
   }
 
   async function abort(): Promise<void> {
@@ -150,6 +187,7 @@ async function createFile(options: {
       pending.push(bytes);
       pendingBytes += bytes.length;
       sizeBytes += bytes.length;
+      eightBit ||= !isAscii(bytes);
       if (pendingBytes >= writeBytes) await flush();
     },
     async finish() {
@@ -157,17 +195,66 @@ async function createFile(options: {
         await flush();
         options.reached('send.written');
         await handle.sync();
-        await handle.close();
-        await files.rename(temporary, join(options.queue, envelope.id));
+        await closeAndName();
       } catch (error) {
         await abort();
         throw error;
       }
       options.reached('send.renamed');
-      return { id: envelope.id, offsetBytes: line.length, sizeBytes };
+      if (whole !== undefined && whole.length <= writeBytes) options.keep(envelope.id, whole);
+      return { id: envelope.id, offsetBytes: line.length, sizeBytes, eightBit };
     },
     abort,
   };
+}
+
+async function scan(files: Files, path: string, from: number): Promise<boolean> {
+  const handle = await files.open(path, 'r');
+  try {
+    const bytes = Buffer.alloc(writeBytes);
+    for (let position = from; ;) {
+      const { bytesRead } = await handle.read(bytes, 0, bytes.length, position);
+      if (bytesRead === 0) return false;
+      if (!isAscii(bytes.subarray(0, bytesRead))) return true;
+      position += bytesRead;
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+type Recent = {
+  readonly keep: (id: string, bytes: Buffer) => void;
+  readonly find: (id: string) => Buffer | undefined;
+  readonly forget: (id: string) => void;
+};
+
+/** The latest mails, as long as they are not more than `limitBytes` together. */
+function createRecent(limitBytes: number): Recent {
+  const mails = new Map<string, Buffer>();
+  let sum = 0;
+  const forget = (id: string): void => {
+    sum -= mails.get(id)?.length ?? 0;
+    mails.delete(id);
+  };
+  return {
+    keep(id, bytes) {
+      mails.set(id, bytes);
+      sum += bytes.length;
+      // In the order in which they came.
+      for (const oldest of mails.keys()) {
+        if (sum <= limitBytes) return;
+        forget(oldest);
+      }
+    },
+    find: (id) => mails.get(id),
+    forget,
+  };
+}
+
+async function askFree(files: Files, folder: string): Promise<number> {
+  const { bavail, bsize } = await files.statfs(folder);
+  return bavail * bsize;
 }
 
 async function readUpTo(handle: FileHandle, position: number, length: number): Promise<Buffer> {

@@ -12,15 +12,16 @@ import type { Body, Mail, SendResult } from './mail.ts';
 import { showReply } from './reply.ts';
 import type { Reply } from './reply.ts';
 import { answered, AnswerError, askFor, conversationError, isDone, isRefusal } from './session.ts';
-import type { ConversationOptions, Progress, Session, Timeouts } from './session.ts';
+import type { ConversationOptions, Opening, Progress, Session, Timeouts } from './session.ts';
 import { transfer } from './transfer.ts';
 
 export { ConversationError, showReply };
-export type { Body, ConversationOptions, Mail, Phase, RecipientReply, Reply, SendResult, Timeouts };
+export type { Body, ConversationOptions, Mail, Opening, Phase, RecipientReply, Reply, SendResult, Timeouts };
 
 export type Conversation = {
   /** EHLO keywords in upper case, with their arguments. */
   readonly capabilities: ReadonlyMap<string, string>;
+  readonly opening: Opening;
   /** One mail. Refusals are values; throws ConversationError when the conversation broke, and what `body` or `beforeDot` throws. */
   readonly send: (mail: Mail) => Promise<SendResult>;
   /** Says QUIT and closes; bounded, never throws. */
@@ -48,7 +49,7 @@ export async function openConversation(options: ConversationOptions): Promise<Co
 }
 
 function createConversation(session: Session, options: ConversationOptions): Conversation {
-  const { channel, capabilities, timeouts } = session;
+  const { channel, capabilities, opening, timeouts } = session;
   let busy = false;
   const usable = (): boolean => !busy && channel.failure() === undefined && !channel.answered();
   const close = (): void => channel.fail(new ChannelError('closed by us', 'closed'));
@@ -87,7 +88,7 @@ function createConversation(session: Session, options: ConversationOptions): Con
     close();
   }
 
-  return { capabilities, send, quit, close, usable };
+  return { capabilities, opening, send, quit, close, usable };
 }
 
 async function transact(session: Session, mail: Mail, plan: Plan, progress: Progress): Promise<SendResult> {
@@ -96,9 +97,13 @@ async function transact(session: Session, mail: Mail, plan: Plan, progress: Prog
   // A mail whose bare line ends must stay goes by count (RFC 3030) where that is offered: what DATA does to a bare LF
   // before a dot depends on the server (see data.ts).
   const bodyCommand = mail.keepBareLineEnds && session.capabilities.has('CHUNKING') ? 'BDAT' : 'DATA';
+  const startedAt = session.now();
+  let goneAt = startedAt;
+  let dataMs = 0;
   let bareLineEnds = 0;
   if (openSlots(plan.slots).length > 0) {
     await sendEnvelope(session, plan, bodyCommand, progress);
+    goneAt = session.now();
     const takers = openSlots(plan.slots);
     if (takers.length > 0) {
       const finalAnswers = session.protocol === 'lmtp' ? takers.length : 1;
@@ -107,9 +112,10 @@ async function transact(session: Session, mail: Mail, plan: Plan, progress: Prog
       if (sent.refusal === undefined) await readFinal(session, takers);
       else refuseEarly(channel, takers, sent.refusal, bodyCommand);
     }
+    dataMs = takers.length > 0 ? session.now() - goneAt : 0;
     await reset(session, plan.slots);
   }
-  return { recipients: answersOf(plan.slots), bareLineEnds };
+  return { recipients: answersOf(plan.slots), bareLineEnds, envelopeMs: goneAt - startedAt, dataMs };
 }
 
 /** SMTP answers once for all; LMTP once for each accepted recipient, in their order (RFC 2033 section 4.2). */

@@ -4,12 +4,18 @@ import { pathOf, replyOf } from './address.ts';
 import { ChannelError } from './channel.ts';
 import type { Phase, RecipientReply } from './conversation-error.ts';
 import type { Mail } from './mail.ts';
+import { mailParameters, recipientParameters } from './parameters.ts';
 import { answered, AnswerError, isDone, isRefusal } from './session.ts';
 import type { Progress, Session } from './session.ts';
 import type { Reply } from './reply.ts';
 
 /** A recipient of this mail; `answer` is undefined as long as the server may still take the mail for it. */
-export type Slot = { readonly address: string; readonly path: string; answer: RecipientReply | undefined };
+export type Slot = {
+  readonly address: string;
+  /** What stands behind `RCPT TO:`. */
+  readonly line: string;
+  answer: RecipientReply | undefined;
+};
 
 export type Plan = { readonly mailLine: string; readonly slots: readonly Slot[] };
 
@@ -26,22 +32,18 @@ export function planEnvelope(mail: Mail, capabilities: ReadonlyMap<string, strin
   const smtpUtf8 = capabilities.has('SMTPUTF8');
   const sender = pathOf(mail.from, 'sender', smtpUtf8);
   let utf8 = 'utf8' in sender && sender.utf8;
-  const slots = mail.recipients.map((address): Slot => {
+  const slots = mail.recipients.map((address, index): Slot => {
     const path = pathOf(address, 'recipient', smtpUtf8);
     if ('refused' in path) {
-      return { address, path: '', answer: { address, reply: path.refused, phase: 'recipients' } };
+      return { address, line: '', answer: { address, reply: path.refused, phase: 'recipients' } };
     }
     utf8 ||= path.utf8;
-    return { address, path: path.path, answer: undefined };
+    const parameters = recipientParameters(mail.recipientDsn?.[index], capabilities);
+    return { address, line: ['<' + path.path + '>', ...parameters].join(' '), answer: undefined };
   });
-  const refusal = 'refused' in sender ? sender.refused : tooBig(mail, capabilities);
+  const refusal = 'refused' in sender ? sender.refused : (tooBig(mail, capabilities) ?? tooWide(mail, capabilities));
   if (refusal !== undefined) answerAll(slots, refusal, 'mail');
-  const parameters = [
-    ...(capabilities.has('SIZE') ? ['SIZE=' + sizeOf(mail)] : []),
-    // Declared for every mail, for nobody has looked whether it has 8-bit bytes; a 7-bit mail may be declared so too.
-    ...(capabilities.has('8BITMIME') ? ['BODY=8BITMIME'] : []),
-    ...(utf8 ? ['SMTPUTF8'] : []),
-  ];
+  const parameters = mailParameters(mail, capabilities, { sizeBytes: sizeOf(mail), utf8 });
   const path = 'path' in sender ? sender.path : '';
   return { mailLine: ['MAIL FROM:<' + path + '>', ...parameters].join(' '), slots };
 }
@@ -58,6 +60,12 @@ function tooBig(mail: Mail, capabilities: ReadonlyMap<string, string>): Reply | 
   return replyOf(552, '5.3.4', text);
 }
 
+/** To convert it would break its signatures (DKIM, S/MIME), so it goes back (RFC 3463 X.6.3). */
+function tooWide(mail: Mail, capabilities: ReadonlyMap<string, string>): Reply | undefined {
+  if (mail.eightBit !== true || capabilities.has('8BITMIME')) return undefined;
+  return replyOf(554, '5.6.3', 'not sent: the mail has bytes above 127, the server takes none (8BITMIME)');
+}
+
 /**
  * Says the envelope, with DATA unless `bodyCommand` is BDAT. Afterwards the slots still open are those that the body goes
  * to; without any of them nothing more may be sent.
@@ -71,7 +79,7 @@ export async function sendEnvelope(
   const { channel, timeouts } = session;
   const tried = openSlots(plan.slots);
   const pipelined = session.capabilities.has('PIPELINING');
-  const recipientLines = tried.map((slot) => 'RCPT TO:<' + slot.path + '>');
+  const recipientLines = tried.map((slot) => 'RCPT TO:' + slot.line);
   const lines = [plan.mailLine, ...recipientLines, ...(bodyCommand === 'DATA' ? ['DATA'] : [])];
   progress.phase = 'mail';
   if (pipelined) await channel.write(lines.join('\r\n') + '\r\n', lines.length, timeouts.commandMs);

@@ -1,6 +1,7 @@
 // From the connected socket to a session that takes mail: greeting, EHLO or LHLO, TLS when asked for, login when given.
 import { isLoopback } from '#shared/net.ts';
 import { openSocket, upgradeSocket } from '../net/socket.ts';
+import type { Deadline } from '../net/socket.ts';
 import { createChannel } from './channel.ts';
 import type { Channel } from './channel.ts';
 import { logIn } from './login.ts';
@@ -16,7 +17,16 @@ export async function greet(
   const { endpoint, protocol, log, signal, clock } = options;
   const startedAt = clock.monotonic();
   const timeouts = { ...standardTimeouts, ...options.timeouts };
-  const deadline = { timeoutMs: timeouts.connectMs, signal };
+  const took = { tcp: 0, tls: 0 };
+  const since = { tcp: startedAt, tls: startedAt };
+  const deadline: Deadline = {
+    timeoutMs: timeouts.connectMs,
+    signal,
+    watch(stage, state) {
+      if (state === 'begun') since[stage] = clock.monotonic();
+      else took[stage] = clock.monotonic() - since[stage];
+    },
+  };
   let socket = await openSocket(endpoint, deadline);
   let encrypted = endpoint.tls === 'implicit';
   let channel = createChannel(socket, { greets: true });
@@ -39,14 +49,16 @@ export async function greet(
     progress.phase = 'hello';
     capabilities = await hello(); // RFC 3207 section 4.2: what was announced in clear is forgotten
   }
+  const loginAt = clock.monotonic();
   if (options.login !== undefined) {
     progress.phase = 'auth';
     const confidential = encrypted || isLoopback((socket.remoteAddress ?? '').replace(/^::ffff:/, ''));
     await logIn({ channel, capabilities, login: options.login, confidential, timeoutMs: timeouts.commandMs });
   }
+  const opening = { connectMs: took.tcp, tlsMs: took.tls, loginMs: clock.monotonic() - loginAt };
   const tookMs = Math.round(clock.monotonic() - startedAt);
   log.debug({ host: endpoint.host, port: endpoint.port, encrypted, protocol, tookMs }, 'mail session open');
-  return { channel, capabilities, protocol, timeouts };
+  return { channel, capabilities, protocol, timeouts, opening, now: clock.monotonic };
 }
 
 async function askForTls(

@@ -8,6 +8,11 @@ export type Body = {
   readonly sizeBytes: number;
 };
 
+/** What the client wants to be told about the whole mail (RFC 3461), decoded. */
+export type MailDsn = { readonly ret?: 'FULL' | 'HDRS'; readonly envid?: string };
+/** The same about one recipient; `orcpt` is `TYPE;ADDRESS`, decoded. */
+export type RecipientDsn = { readonly notify?: readonly string[]; readonly orcpt?: string };
+
 export type Mail = {
   /** Envelope sender; empty for the null sender. */
   readonly from: string;
@@ -17,6 +22,12 @@ export type Mail = {
   readonly body: Body;
   /** true: every byte arrives unchanged; false: a bare CR or LF becomes CRLF and is counted. */
   readonly keepBareLineEnds: boolean;
+  /** Bytes above 127 are in it; undefined: nobody has looked. Refused (5.6.3) when there are and the server takes none. */
+  readonly eightBit?: boolean;
+  /** Passed on to a server that offers DSN. */
+  readonly dsn?: MailDsn;
+  /** In the order of `recipients`. */
+  readonly recipientDsn?: readonly RecipientDsn[];
   /** Awaited before the bytes that can make the server accept the mail. */
   readonly beforeDot?: () => void | Promise<void>;
   readonly signal: AbortSignal;
@@ -27,4 +38,8 @@ export type SendResult = {
   readonly recipients: readonly RecipientReply[];
   /** Bare CR or LF that became CRLF. */
   readonly bareLineEnds: number;
+  /** From MAIL to the answer to DATA. */
+  readonly envelopeMs: number;
+  /** From there to the final answer. */
+  readonly dataMs: number;
 };

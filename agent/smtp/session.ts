@@ -60,11 +60,17 @@ export type ConversationOptions = {
   readonly timeouts?: Partial<Timeouts>;
 };
 
+/** What the opening took. */
+export type Opening = { readonly connectMs: number; readonly tlsMs: number; readonly loginMs: number };
+
 export type Session = {
   readonly channel: Channel;
   readonly capabilities: ReadonlyMap<string, string>;
   readonly protocol: 'smtp' | 'lmtp';
   readonly timeouts: Timeouts;
+  readonly opening: Opening;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
 };
 
 /** Where a conversation stands; kept outside of the steps so that it is known when one of them breaks. */

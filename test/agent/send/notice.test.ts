@@ -217,6 +217,7 @@ test('who is told what: failure and delay when nothing was asked, else exactly w
     attempts: 0,
     unknowns: 0,
     lastReply: '',
+    relay: 'provider',
   };
   const told = (notify?: readonly ('NEVER' | 'SUCCESS' | 'FAILURE' | 'DELAY')[]): string =>
     (['SUCCESS', 'FAILURE', 'DELAY'] as const)
@@ -252,6 +253,7 @@ test('the table of outcomes', () => {
     attempts: 2,
     unknowns: 0,
     lastReply: '',
+    relay: 'provider',
   };
   const after = (result: Outcome['result'], unknowns: number, local: boolean): string => {
     const rules = {

@@ -42,7 +42,7 @@ test('a mail goes to the relay and leaves nothing behind', async (t) => {
     ],
   );
   assert.deepEqual(rig.send.queue.summary(), { depth: 0, oldestSeconds: 0, held: 0, unknown: 0 });
-  assert.deepEqual(rig.send.relays()[0], { id: 'provider', up: true, problem: '' });
+  assert.deepEqual(rig.send.relays(), [{ id: 'provider', up: true, problem: '', waits: '', sessions: 1 }]);
 });
 
 test('one session carries many mails, and no more sessions are opened than allowed', async (t) => {
@@ -221,7 +221,7 @@ test('a relay out of reach stops the relay, not the mail; when it is back the ma
   }
   await proxy.refuse(false);
   await empty(rig);
-  assert.deepEqual(rig.send.relays()[0], { id: 'provider', up: true, problem: '' });
+  assert.deepEqual(rig.send.relays(), [{ id: 'provider', up: true, problem: '', waits: '', sessions: 1 }]);
 });
 
 test('a wrong password is tried rarely and by one session only; nothing is bounced', async (t) => {

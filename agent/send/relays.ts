@@ -1,0 +1,173 @@
+// The relays of a running agent: what is known about each, and who sends for whom now. No I/O but reading the index.
+import type { Clock } from '#shared/clock.ts';
+import type { Log } from '#shared/log.ts';
+import type { Database } from '#shared/sqlite.ts';
+import type { SendLimits } from '../accounts/presets.ts';
+import type { SecretSource } from '../accounts/secret.ts';
+import type { RelayConfig } from '../config.ts';
+import type { Endpoint } from '../net/socket.ts';
+import { openBudget } from './budget.ts';
+import type { Budget, BudgetLeft } from './budget.ts';
+import type { QueueClock } from './queue-clock.ts';
+import { createRelayHealth } from './relay-health.ts';
+import type { Pause, RelayHealth } from './relay-health.ts';
+import { chainOf, createRouteOf, standInOf } from './route.ts';
+import { createSources } from './runner.ts';
+import { retryWaitMs } from './schedule.ts';
+import type { RetryPace } from './schedule.ts';
+
+/** One of the provider's relays, with all that its sessions need. */
+export type RelaySetup = {
+  readonly config: RelayConfig;
+  readonly endpoint: Endpoint;
+  readonly secret: SecretSource;
+  /** What the provider allows. */
+  readonly limits: SendLimits;
+  /** File and option, for the log. */
+  readonly origin: string;
+};
+export type Relay = {
+  readonly id: string;
+  readonly setup: RelaySetup;
+  readonly health: RelayHealth;
+  readonly budget: Budget;
+  readonly pace: RetryPace;
+  /** Written by the line of its sessions. */
+  readonly use: { sessions: number };
+};
+export type RelayState = {
+  readonly id: string;
+  readonly up: boolean;
+  /** Why it takes no mail; empty when it works. */
+  readonly problem: string;
+  /** Why mail waits although the relay works: the budget is used up. Empty when it does not. */
+  readonly waits: string;
+  /** Open now. */
+  readonly sessions: number;
+  /** What of the budget is left, where there is one. */
+  readonly budget?: BudgetLeft;
+  /** The relay that sends in its place now. */
+  readonly standIn?: string;
+};
+export type Relays = {
+  readonly all: readonly Relay[];
+  readonly find: (id: string) => Relay | undefined;
+  readonly routeOf: (sender: string) => string | undefined;
+  readonly paceOf: (id: string) => {
+    readonly retryWaitMs: (attempts: number) => number;
+    readonly unknownRetryMs: number;
+  };
+  /** Whose mail goes by this relay now. */
+  readonly sourcesOf: (id: string) => readonly { readonly relay: string; readonly standIn: boolean }[];
+  readonly states: () => readonly RelayState[];
+  /** What keeps the mail of this relay; empty when nothing does. */
+  readonly problemOf: (id: string) => string;
+  /** Somebody asks for a try now. */
+  readonly retry: () => void;
+};
+
+export function openRelays(options: {
+  readonly setups: readonly RelaySetup[];
+  readonly db: Database;
+  readonly queueClock: QueueClock;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+  readonly onChange: () => void;
+}): Relays {
+  const { queueClock, random } = options;
+  const all = options.setups.map((setup) => openRelay(options, setup));
+  const first = all[0];
+  if (first === undefined) throw new Error('Cannot send: no relay, expected at least one');
+  const routes = all.map((relay) => routeParts(relay.setup.config));
+  const find = (id: string): Relay | undefined => all.find((relay) => relay.id === id);
+
+  function isOut(id: string): boolean {
+    const relay = find(id);
+    if (relay === undefined) return true;
+    const patienceMs = relay.setup.config.fallbackAfterSeconds * 1_000;
+    return relay.health.isOut() || relay.budget.waitMs(false) > patienceMs;
+  }
+
+  function stateOf({ budget, health, id, use }: Relay): RelayState {
+    const waitMs = budget.waitMs(false);
+    const until = new Date(queueClock.toWall(queueClock.now() + waitMs)).toTimeString().slice(0, 5);
+    const left = budget.left();
+    const chain = chainOf(routes, id);
+    const now = chain.length > 1 ? standInOf(chain, isOut) : id;
+    return {
+      ...health.status(),
+      sessions: use.sessions,
+      waits: waitMs === 0 ? '' : 'Its limits are used up, mail waits until ' + until,
+      ...(left === undefined ? {} : { budget: left }),
+      ...(now === undefined || now === id ? {} : { standIn: now }),
+    };
+  }
+
+  return {
+    all,
+    find,
+    routeOf: createRouteOf(routes),
+    paceOf(id) {
+      const { pace, setup } = find(id) ?? first;
+      return {
+        retryWaitMs: (attempts) => retryWaitMs(pace, attempts, random),
+        unknownRetryMs: setup.config.unknownRetrySeconds * 1_000,
+      };
+    },
+    sourcesOf: createSources(routes, isOut),
+    states: () => all.map(stateOf),
+    problemOf(id) {
+      const relay = find(id);
+      if (relay === undefined) return '';
+      const { problem, standIn, waits } = stateOf(relay);
+      return standIn === undefined ? problem || waits : '';
+    },
+    retry() {
+      for (const relay of all) relay.health.retry();
+    },
+  };
+}
+
+function openRelay(options: Parameters<typeof openRelays>[0], setup: RelaySetup): Relay {
+  const { clock, db, log, onChange, queueClock, random } = options;
+  const { config, limits, origin } = setup;
+  const { id } = config;
+  const pace = { firstMs: config.retryFirstSeconds * 1_000, maxMs: config.retryMaxSeconds * 1_000 };
+  const health = createRelayHealth({
+    id,
+    origin,
+    clock,
+    queueClock,
+    random,
+    log,
+    onChange,
+    fallbackAfterMs: config.fallbackAfterSeconds * 1_000,
+    // A relay is probed every minute at least; a login at most four times an hour, or the provider locks the account.
+    linePace: { firstMs: Math.min(pace.firstMs, 5_000), maxMs: Math.min(pace.maxMs, 60_000) },
+    loginPace: { firstMs: Math.min(pace.firstMs, 60_000), maxMs: Math.min(pace.maxMs, 900_000) },
+    ...pauseIn(db, id),
+  });
+  const use = { sessions: 0 };
+  return { id, setup, health, pace, use, budget: openBudget({ db, queueClock, relay: id, limits }) };
+}
+
+function routeParts({ fallback, id, senders }: RelayConfig) {
+  return { id, fallback, ...(senders === undefined ? {} : { senders }) };
+}
+
+/** What a provider said about the account, in the table of the queue's own facts. */
+function pauseIn(db: Database, id: string) {
+  const key = 'pause ' + id;
+  const write = db.prepare(
+    'INSERT INTO spool (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+  );
+  const remove = db.prepare('DELETE FROM spool WHERE key = ?');
+  const found = db.prepare('SELECT value FROM spool WHERE key = ?').get(key)?.['value'];
+  const [until = '', ...text] = String(found ?? '').split(' ');
+  return {
+    pause: found === undefined ? undefined : { untilMs: Number(until), text: text.join(' ') },
+    keepPause: (pause: Pause | undefined) =>
+      pause === undefined ? remove.run(key) : write.run(key, Math.round(pause.untilMs) + ' ' + pause.text),
+  };
+}
