@@ -4,7 +4,11 @@ import type { Loaded } from './config.ts';
 import { codeOf, describe } from './failure.ts';
 
 /** Text of a PEM file. Throws UserError naming the option when it cannot be read or holds no PEM block. */
-export function readPem(loaded: Loaded<unknown>, path: readonly (string | number)[], file: string): string {
+export function readPem(
+  loaded: Pick<Loaded<unknown>, 'path' | 'refuse'>,
+  path: readonly (string | number)[],
+  file: string,
+): string {
   const full = loaded.path(file);
   let text: string;
   try {

@@ -23,6 +23,10 @@ export const oauthSchema = Type.Object(
       Type.Optional(urlSchema),
     ),
     scope: explain("What is asked for; by default the preset's.", Type.Optional(text)),
+    caFile: explain(
+      'PEM file of the authority that signed the certificate of tokenUrl and deviceUrl, when it is not a public one.',
+      Type.Optional(text),
+    ),
   },
   { additionalProperties: false },
 );

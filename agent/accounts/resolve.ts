@@ -8,6 +8,7 @@ export type OAuthOptions = Partial<OAuthPlace> & {
   readonly clientId: string;
   readonly clientSecret?: Secret;
   readonly refreshToken: Secret;
+  readonly caFile?: string;
 };
 export type AccountOptions = {
   readonly preset?: string;

@@ -2,6 +2,7 @@
 import type { Clock } from '#shared/clock.ts';
 import type { Loaded } from '#shared/config.ts';
 import type { Log } from '#shared/log.ts';
+import { readPem } from '#shared/pem.ts';
 import { createTokenSource } from './oauth.ts';
 import { resolveOAuth } from './resolve.ts';
 import type { AccountOptions, OAuthOptions } from './resolve.ts';
@@ -53,11 +54,12 @@ export function clientOf(
   const { tokenUrl } = place;
   if (tokenUrl === undefined)
     throw loaded.refuse([...path, 'oauth', 'tokenUrl'], 'nothing', "the provider's token endpoint, or a preset");
-  const { clientId, clientSecret } = oauth;
+  const { clientId, clientSecret, caFile } = oauth;
   return {
     ...place,
     tokenUrl,
     clientId,
+    ...(caFile === undefined ? {} : { ca: readPem(loaded, [...path, 'oauth', 'caFile'], caFile) }),
     ...(clientSecret === undefined
       ? {}
       : { clientSecret: loaded.secret([...path, 'oauth', 'clientSecret'], clientSecret) }),

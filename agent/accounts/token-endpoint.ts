@@ -2,6 +2,7 @@
 // device login (RFC 8628). Promises: bounded in time and size; https, but on this machine; no secret in an error.
 import * as oauth from 'oauth4webapi';
 import { describe } from '#shared/failure.ts';
+import { boundedFetch } from './bounded-fetch.ts';
 import { LoginError } from './login-error.ts';
 
 export type TokenClient = {
@@ -10,6 +11,8 @@ export type TokenClient = {
   readonly scope?: string;
   readonly clientId: string;
   readonly clientSecret?: string;
+  /** PEM of the authority that signed the server's certificate, when it is not a public one. */
+  readonly ca?: string;
 };
 export type Tokens = {
   readonly accessToken: string;
@@ -31,7 +34,6 @@ export type DeviceAnswer =
   | { readonly kind: 'wait'; readonly slower: boolean };
 
 const timeoutMs = 30_000;
-const maxAnswerBytes = 65_536;
 /** What will be refused again, as long as nobody changes anything. */
 const finalErrors = new Set([
   'invalid_grant',
@@ -49,7 +51,7 @@ export async function refreshTokens(client: TokenClient, refreshToken: string, s
   const { scope } = client;
   try {
     const response = await oauth.refreshTokenGrantRequest(server, own, proof, refreshToken, {
-      ...requestOptions(client.tokenUrl, signal),
+      ...requestOptions(client, client.tokenUrl, signal),
       ...(scope === undefined ? {} : { additionalParameters: { scope } }),
     });
     return tokensOf(await oauth.processRefreshTokenResponse(server, own, response));
@@ -66,7 +68,7 @@ export async function askForDevice(
   const { server, own, proof } = partiesOf(client);
   try {
     const parameters = new URLSearchParams(client.scope === undefined ? {} : { scope: client.scope });
-    const options = requestOptions(client.deviceUrl, signal);
+    const options = requestOptions(client, client.deviceUrl, signal);
     const response = await oauth.deviceAuthorizationRequest(server, own, proof, parameters, options);
     const answer = await oauth.processDeviceAuthorizationResponse(server, own, response);
     return {
@@ -89,7 +91,7 @@ export async function askForTokens(
 ): Promise<DeviceAnswer> {
   const { server, own, proof } = partiesOf(client);
   try {
-    const options = requestOptions(client.tokenUrl, signal);
+    const options = requestOptions(client, client.tokenUrl, signal);
     const response = await oauth.deviceCodeGrantRequest(server, own, proof, deviceCode, options);
     return { kind: 'tokens', tokens: tokensOf(await oauth.processDeviceCodeResponse(server, own, response)) };
   } catch (error) {
@@ -112,40 +114,13 @@ function partiesOf(client: TokenClient) {
   return { server, own, proof };
 }
 
-function requestOptions(url: string, signal: AbortSignal) {
+function requestOptions({ ca }: TokenClient, url: string, signal: AbortSignal) {
   return {
     // The configuration lets http pass for a loopback address alone.
     [oauth.allowInsecureRequests]: new URL(url).protocol === 'http:',
-    [oauth.customFetch]: boundedFetch,
+    [oauth.customFetch]: boundedFetch(ca),
     signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
   };
-}
-
-type FetchOptions = {
-  readonly method: string;
-  readonly headers: Record<string, string>;
-  readonly body?: URLSearchParams | null | undefined;
-  readonly signal?: AbortSignal | undefined;
-};
-
-/** No redirect is followed: the body holds secrets. */
-async function boundedFetch(url: string, options: FetchOptions): Promise<Response> {
-  const { method, headers, body, signal } = options;
-  const response = await fetch(url, {
-    method,
-    headers,
-    redirect: 'manual',
-    ...(body === undefined || body === null ? {} : { body: body.toString() }),
-    ...(signal === undefined ? {} : { signal }),
-  });
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of response.body ?? []) {
-    size += part.length;
-    if (size > maxAnswerBytes) throw new Error('an answer of more than ' + maxAnswerBytes + ' bytes');
-    parts.push(part);
-  }
-  return new Response(Buffer.concat(parts), { status: response.status, headers: response.headers });
 }
 
 function tokensOf(answer: oauth.TokenEndpointResponse): Tokens {

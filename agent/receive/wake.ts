@@ -1,11 +1,15 @@
 // Waits for new mail at the provider by IMAP IDLE (RFC 2177) and says so at once; mail itself is fetched by POP3 alone.
 // Promise: whatever happens here, rounds come at their interval all the same.
+import { X509Certificate } from 'node:crypto';
+import { checkServerIdentity } from 'node:tls';
+import type { PeerCertificate } from 'node:tls';
 import { createBackoff } from '#shared/backoff.ts';
 import type { Clock } from '#shared/clock.ts';
 import { describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
 import { LoginError } from '../accounts/login-error.ts';
 import type { SecretSource } from '../accounts/secret.ts';
+import { findPinProblem } from '../net/socket.ts';
 import type { Endpoint } from '../net/socket.ts';
 
 export type Wake = {
@@ -76,6 +80,14 @@ function isRefusedLogin(error: unknown): boolean {
   );
 }
 
+/** Called when the certificate is valid; the login has not been sent yet. */
+function checkPeer(endpoint: Endpoint, host: string, peer: PeerCertificate): Error | undefined {
+  const problem = findPinProblem(new X509Certificate(peer.raw), endpoint);
+  return (
+    checkServerIdentity(endpoint.serverName ?? host, peer) ?? (problem === undefined ? undefined : new Error(problem))
+  );
+}
+
 /** Resolves when the connection ends. */
 async function watch(options: WakeOptions, signal: AbortSignal, onUp: () => void): Promise<void> {
   // Loaded only when used.
@@ -93,8 +105,10 @@ async function watch(options: WakeOptions, signal: AbortSignal, onUp: () => void
       ...(secret.kind === 'password' ? { pass: secret.password } : { accessToken: secret.token }),
     },
     tls: {
+      minVersion: 'TLSv1.2',
       ...(endpoint.ca === undefined ? {} : { ca: endpoint.ca }),
       ...(endpoint.serverName === undefined ? {} : { servername: endpoint.serverName }),
+      checkServerIdentity: (host, peer) => checkPeer(endpoint, host, peer),
     },
     logger: false,
     disableAutoIdle: true,

@@ -1,10 +1,9 @@
 // What is done to our receive room, and what must hold: nothing lost, nothing left at the provider, doubled at most one mail
 // a local session for each event that can separate the local server's answer from its record.
-import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync } from 'node:fs';
 import { checkpoints } from '#shared/checkpoint.ts';
 import type { Case } from '../bench/verdict.ts';
+import { mountSmallDisk } from '../lab/small-disk.ts';
 import { waitFor } from '../lab/wait.ts';
 import { arrived, countSite, deathsOf, finish, live, putMails, remaining, sessions } from './crash-site.ts';
 import type { Counts, Run, Site } from './crash-site.ts';
@@ -196,46 +195,24 @@ async function localRefuses(site: Site, quick: boolean): Promise<Verdict> {
 async function diskFull(site: Site, quick: boolean): Promise<Verdict> {
   const times = quick ? 1 : 4;
   const folder = site.state + '-small';
-  mkdirSync(folder);
-  mount(['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', folder]);
+  const disk = mountSmallDisk(folder, 4);
   site.state = folder;
   try {
     const run = live(site);
     for (let n = 0; n < times; n += 1) {
       await putMails(site, mailsPerLife);
       await waitFor('mails', async () => (await remaining(site)) === 0, { timeoutMs: 30_000 });
-      const free = fill(join(folder, 'filler'));
+      const free = disk.fill();
       await putMails(site, 3 * mailsPerLife);
       await new Promise((resolve) => setTimeout(resolve, 4_000)); // rounds on a full disk
       free();
     }
     await finish(site, run, 60_000);
   } finally {
-    umount(folder);
+    disk.unmount();
   }
   // The records that could not be written are kept in memory and written when there is room.
   return { events: times, allowed: 0 };
-}
-
-function mount(args: readonly string[]): void {
-  const { status, stderr } = spawnSync('mount', [...args], { encoding: 'utf8' });
-  if (status !== 0) throw new Error('Cannot mount ' + args.join(' ') + ': ' + stderr.trim() + ', expected to be root');
-}
-
-function umount(folder: string): void {
-  spawnSync('umount', [folder]);
-}
-
-/** Takes the last byte; the result gives all back. */
-function fill(path: string): () => void {
-  for (const size of [1_048_576, 65_536, 4_096, 1]) {
-    try {
-      for (;;) writeFileSync(path, Buffer.alloc(size), { flag: 'a' });
-    } catch {
-      // ENOSPC: on with smaller pieces
-    }
-  }
-  return () => rmSync(path);
 }
 
 export const scenarios: readonly Scenario[] = [

@@ -10,6 +10,7 @@ export type DovecotSetup = {
     readonly pop3?: number;
     readonly pop3s?: number;
     readonly imap?: number;
+    readonly imaps?: number;
     readonly lmtp?: number;
     readonly auth?: number;
   };
@@ -82,7 +83,7 @@ function services(ports: DovecotSetup['ports']): string {
   const login = '  service_count = 0\n  process_min_avail = 1\n';
   return [
     'service pop3-login {\n' + listener('pop3', ports.pop3) + listener('pop3s', ports.pop3s, ssl) + login + '}',
-    'service imap-login {\n' + listener('imap', ports.imap) + listener('imaps', 0, ssl) + login + '}',
+    'service imap-login {\n' + listener('imap', ports.imap) + listener('imaps', ports.imaps, ssl) + login + '}',
     'service lmtp {\n' + (ports.lmtp === undefined ? '' : listener('lmtp', ports.lmtp)) + '}',
     'service auth {\n' + (ports.auth === undefined ? '' : listener('auth', ports.auth)) + '}',
   ].join('\n');

@@ -1,4 +1,4 @@
-// A real dovecot: POP3 (with STLS), POP3S, IMAP and LMTP on loopback ports, with Maildirs in the test's folder.
+// A real dovecot: POP3 (with STLS), POP3S, IMAP (with STARTTLS), IMAPS and LMTP on loopback ports, with Maildirs in the test's folder.
 import { readFileSync } from 'node:fs';
 import { chmod, chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,6 +16,7 @@ export type Dovecot = RealServer & {
   readonly pop3: number;
   readonly pop3s: number;
   readonly imap: number;
+  readonly imaps: number;
   readonly lmtp: number;
   readonly ca: string;
   readonly caFile: string;
@@ -36,7 +37,13 @@ export async function createDovecot(options: {
   readonly extra?: string;
 }): Promise<Dovecot> {
   const { folder, certificate, freePort } = options;
-  const ports = { pop3: await freePort(), pop3s: await freePort(), imap: await freePort(), lmtp: await freePort() };
+  const ports = {
+    pop3: await freePort(),
+    pop3s: await freePort(),
+    imap: await freePort(),
+    imaps: await freePort(),
+    lmtp: await freePort(),
+  };
   const service = await prepareDovecot({
     folder,
     certificate,

@@ -2,6 +2,7 @@
 // that dovecot can check by itself. What a person does in a browser is done here on the server's own records.
 import { exportSpki, generateKey } from './signing-key.ts';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { Provider } from 'oidc-provider';
@@ -32,15 +33,17 @@ const scope = 'mail offline_access';
 export async function startAuthorizationServer(
   t: { readonly after: (work: () => void | Promise<void>) => void },
   account: string,
+  /** Speaks https. */
+  tls?: { readonly key: string; readonly cert: string },
 ): Promise<AuthorizationServer> {
   const { jwk, kid, publicKey } = generateKey();
-  const http = createServer();
+  const http = tls === undefined ? createServer() : createTlsServer(tls);
   await once(http.listen(0, '127.0.0.1'), 'listening');
   t.after(async () => {
     http.closeAllConnections();
     await new Promise((resolve) => http.close(resolve));
   });
-  const issuer = 'http://127.0.0.1:' + (http.address() as AddressInfo).port; // a TCP server
+  const issuer = (tls === undefined ? 'http' : 'https') + '://127.0.0.1:' + (http.address() as AddressInfo).port; // a TCP server
   const provider = new Provider(issuer, {
     clients: [
       {

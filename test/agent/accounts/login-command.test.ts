@@ -8,6 +8,7 @@ import type { TestContext } from 'node:test';
 import { systemClock } from '#shared/clock.ts';
 import { runCli } from '../../../agent/cli/program.ts';
 import { refreshTokens } from '../../../agent/accounts/token-endpoint.ts';
+import { createLab } from '../../lab/lab.ts';
 import { waitFor } from '../../lab/wait.ts';
 import { startAuthorizationServer } from './authorization-server.ts';
 
@@ -88,6 +89,22 @@ test('login shows page and code, waits as it is told, and writes a refresh token
   assert.ok(!out.includes(refreshToken));
   const tokens = await refreshTokens(server.client, refreshToken, new AbortController().signal);
   assert.ok(tokens.accessToken.length > 20);
+});
+
+test('a server whose certificate is signed by an authority of its own needs caFile', async (t) => {
+  const { keyFile, certFile, caFile } = await createLab(t).certificate();
+  const tls = { key: readFileSync(keyFile, 'utf8'), cert: readFileSync(certFile, 'utf8') };
+  const server = await startAuthorizationServer(t, 'info@provider.test', tls);
+  const given = options(server.client.tokenUrl, server.client.deviceUrl);
+  const site = createSite(t, given + '      caFile: ' + caFile + '\n');
+  const { code, error } = await site.login((userCode) => server.decide(userCode, true));
+  assert.deepEqual([code, error], [0, '']);
+  assert.ok(readFileSync(join(site.folder, 'token'), 'utf8').length > 20);
+  const without = await createSite(t, given).login();
+  assert.equal(without.code, 2);
+  assert.match(without.error, /^Cannot begin the device login from 127\.0\.0\.1:\d+: .*certificate/);
+  const missing = await createSite(t, given + '      caFile: nowhere.pem\n').login();
+  assert.match(missing.error, /option accounts\[0\]\.oauth\.caFile: found .*nowhere\.pem which cannot be read/);
 });
 
 test('a person who says no, and a code that nobody knows, end the login with a line', async (t) => {

@@ -1,5 +1,6 @@
 // Against a real OAuth2 server (oidc-provider) on loopback.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { systemClock } from '#shared/clock.ts';
@@ -8,6 +9,8 @@ import { createLog } from '#shared/log.ts';
 import { LoginError } from '../../../agent/accounts/login-error.ts';
 import { createTokenSource } from '../../../agent/accounts/oauth.ts';
 import type { SecretSource } from '../../../agent/accounts/secret.ts';
+import { refreshTokens } from '../../../agent/accounts/token-endpoint.ts';
+import { createLab } from '../../lab/lab.ts';
 import { startAuthorizationServer } from './authorization-server.ts';
 import type { AuthorizationServer } from './authorization-server.ts';
 
@@ -215,4 +218,19 @@ test('a file that cannot be read is no refusal', async (t) => {
   file.readable = false;
   await assert.rejects(source.read(signal), refusedWith(false, /no such file/));
   assert.deepEqual(server.answers, []);
+});
+
+test('a token server whose certificate nobody public signed is believed by its own authority alone', async (t) => {
+  const { keyFile, certFile, ca } = await createLab(t).certificate();
+  const tls = { key: readFileSync(keyFile, 'utf8'), cert: readFileSync(certFile, 'utf8') };
+  const server = await startAuthorizationServer(t, 'info@provider.test', tls);
+  const refreshToken = await server.issue();
+  await assert.rejects(refreshTokens(server.client, refreshToken, signal), (error: unknown) => {
+    assert.ok(error instanceof LoginError && !error.refused);
+    assert.match(error.message, /^Cannot get an access token from 127\.0\.0\.1:\d+: .*certificate/);
+    return true;
+  });
+  assert.deepEqual(server.answers, [], 'the refresh token was not sent');
+  const tokens = await refreshTokens({ ...server.client, ca }, refreshToken, signal);
+  assert.ok(tokens.accessToken.length > 20);
 });

@@ -1,6 +1,19 @@
 // Wake by IMAP IDLE, against a real dovecot: the provider has both POP3 and IMAP.
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { systemClock } from '#shared/clock.ts';
+import { createLog } from '#shared/log.ts';
+import { createTokenSource } from '../../../agent/accounts/oauth.ts';
+import { passwordSource } from '../../../agent/accounts/secret.ts';
+import type { SecretSource } from '../../../agent/accounts/secret.ts';
+import { pinOf } from '../../../agent/net/socket.ts';
+import type { Endpoint } from '../../../agent/net/socket.ts';
+import { createWake } from '../../../agent/receive/wake.ts';
+import type { Dovecot } from '../../lab/dovecot.ts';
+import { startAuthorizationServer } from '../accounts/authorization-server.ts';
 import { createLab } from '../../lab/lab.ts';
 import { waitFor } from '../../lab/wait.ts';
 import { createBench } from './bench.ts';
@@ -45,4 +58,112 @@ test('a new mail is in the local mailbox within a second, at an interval of an h
   assert.deepEqual([status?.up, await local.count('info@example.org')], [true, 11]);
   await proxy.refuse(false);
   await waitFor('IDLE again', () => bench.status()[0]?.wake === 'ok', { timeoutMs: 30_000 });
+});
+
+const log = createLog({ level: 'silent', name: 'test' });
+
+/** Waits until it waits for mail, then until a mail wakes it; or gives why it does not. */
+async function tryWake(dovecot: Dovecot, endpoint: Endpoint, secret: SecretSource): Promise<string> {
+  const end = new AbortController();
+  let woken = 0;
+  const onMail = (): void => void (woken += 1);
+  const user = 'info@example.org';
+  const wake = createWake({
+    account: 'info',
+    endpoint,
+    user,
+    secret,
+    onMail,
+    clock: systemClock,
+    random: () => 0,
+    log,
+  });
+  const running = wake.run(end.signal);
+  try {
+    const { problem } = wake.state();
+    await waitFor('an answer', () => wake.state().up || wake.state().problem !== problem);
+    if (!wake.state().up) return wake.state().problem;
+    const before = woken;
+    await dovecot.put(user, mail(100));
+    await waitFor('the wake by ' + JSON.stringify(endpoint), () => woken > before);
+    return '';
+  } finally {
+    end.abort();
+    await running;
+  }
+}
+
+test('IDLE in clear, in TLS, after STARTTLS, with pins; whoever is not the server gets no password', async (t) => {
+  const lab = createLab(t);
+  const dovecot = await lab.dovecot({ users });
+  const { certFile } = await lab.certificate();
+  const pin = pinOf(new X509Certificate(readFileSync(certFile)).publicKey);
+  const other = 'sha256/' + 'B'.repeat(43) + '=';
+  const { ca, imap, imaps } = dovecot;
+  const host = '127.0.0.1';
+  const secret = passwordSource(() => 'secret');
+  const good: readonly Endpoint[] = [
+    { host, port: imap, tls: 'none' },
+    { host, port: imap, tls: 'starttls', ca },
+    { host: 'localhost', port: imaps, tls: 'implicit', ca },
+    { host, port: imap, tls: 'starttls', ca, pins: [other, pin] },
+    { host, port: imaps, tls: 'implicit', ca, pins: [pin] },
+    { host, port: imaps, tls: 'implicit', ca, serverName: 'localhost' },
+  ];
+  for (const endpoint of good) assert.equal(await tryWake(dovecot, endpoint, secret), '', JSON.stringify(endpoint));
+  const logins = (): number => dovecot.log().split('imap-login: Login').length;
+  const before = logins();
+  const bad: readonly (readonly [Endpoint, RegExp])[] = [
+    [{ host, port: imaps, tls: 'implicit' }, /certificate/],
+    [{ host, port: imap, tls: 'starttls' }, /certificate/],
+    [{ host, port: imaps, tls: 'implicit', ca, pins: [other] }, /its public key is sha256/],
+    [{ host, port: imap, tls: 'starttls', ca, pins: [other] }, /its public key is sha256/],
+    [{ host, port: imaps, tls: 'implicit', ca, serverName: 'imap.example.net' }, /imap\.example\.net/],
+  ];
+  for (const [endpoint, expected] of bad)
+    assert.match(await tryWake(dovecot, endpoint, secret), expected, JSON.stringify(endpoint));
+  assert.equal(logins(), before);
+  assert.match(
+    await tryWake(
+      dovecot,
+      { host, port: imap, tls: 'none' },
+      passwordSource(() => 'wrong'),
+    ),
+    /./,
+  );
+});
+
+test('IDLE with an access token, in TLS and after STARTTLS', async (t) => {
+  const lab = createLab(t);
+  const server = await startAuthorizationServer(t, 'info@example.org');
+  const keys = join(lab.dir, 'keys', 'default', 'ES256');
+  mkdirSync(keys, { recursive: true });
+  writeFileSync(join(keys, server.key.kid), server.key.pem);
+  const settings = join(lab.dir, 'oauth2.conf');
+  writeFileSync(
+    settings,
+    'introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix=' +
+      join(lab.dir, 'keys') +
+      '/\nusername_attribute = sub\n',
+  );
+  const dovecot = await lab.dovecot({
+    users,
+    extra:
+      'auth_mechanisms = xoauth2\npassdb {\n  driver = oauth2\n  mechanisms = xoauth2\n  args = ' + settings + '\n}\n',
+  });
+  let stored = await server.issue();
+  const source = createTokenSource({
+    account: 'info',
+    client: () => server.client,
+    read: () => stored,
+    write: async (token) => void (stored = token),
+    clock: systemClock,
+    log,
+  });
+  const { ca, imap, imaps } = dovecot;
+  for (const line of [
+    { port: imaps, tls: 'implicit' },
+    { port: imap, tls: 'starttls' },
+  ] as const)
+    assert.equal(await tryWake(dovecot, { host: '127.0.0.1', ca, ...line }, source), '', line.tls);
 });
