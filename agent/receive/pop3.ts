@@ -77,7 +77,12 @@ export async function openPop3(options: Pop3Options): Promise<Pop3> {
     await logIn(session, login).catch((error: unknown) => {
       throw withDelay(error, capabilities);
     });
-    return createCommands(session, withLoginDelay(await capa(session), capabilities));
+    // One round trip for both, where the server takes commands ahead of its answers.
+    session.pipelining = capabilities.has('PIPELINING');
+    const asking = capa(session);
+    const early = session.pipelining ? session.run('STAT') : undefined;
+    early?.catch(() => {}); // stat() tells
+    return createCommands(session, withLoginDelay(await asking, capabilities), early);
   } catch (error) {
     wire.close();
     throw error;
@@ -156,7 +161,9 @@ function withLoginDelay(
   return delay === undefined || after.has('LOGIN-DELAY') ? after : new Map([...after, ['LOGIN-DELAY', delay]]);
 }
 
-function createCommands(session: Session, capabilities: ReadonlyMap<string, string>): Pop3 {
+/** `early`: the first STAT, when it was asked for already. */
+function createCommands(session: Session, capabilities: ReadonlyMap<string, string>, early?: Promise<string>): Pop3 {
+  let stated = early;
   session.pipelining = capabilities.has('PIPELINING');
   async function listing<T>(command: string, decode: (rest: string) => T | undefined): Promise<NumberedEntries<T>> {
     const { lines, result } = createEntries(decode);
@@ -168,7 +175,9 @@ function createCommands(session: Session, capabilities: ReadonlyMap<string, stri
     capabilities,
     pipelining: session.pipelining,
     async stat() {
-      const line = await session.run('STAT');
+      const asked = stated ?? session.run('STAT');
+      stated = undefined;
+      const line = await asked;
       const found = /^\+OK (\d{1,9}) (\d{1,15})(?: |$)/.exec(line);
       if (found === null) throw session.outOfStep('STAT', line, '+OK, a count and a size');
       return { count: Number(found[1]), sizeBytes: Number(found[2]) };

@@ -99,6 +99,11 @@ async function served(
         await connection.line();
         await connection.act(answer === 'CAPA' ? ['+OK', ...capabilities, '.', ''].join('\r\n') : '+OK\r\n');
       }
+      // The first STAT comes ahead.
+      if (capabilities.includes('PIPELINING')) {
+        assert.equal(await connection.line(), 'STAT');
+        await connection.act('+OK 3 300\r\n');
+      }
       await serve(connection);
     },
   });
@@ -116,6 +121,7 @@ test('commands are sent ahead to a server that lists PIPELINING', async (t) => {
     assert.equal(await connection.line(), 'NOOP');
     await connection.act('+OK\r\n');
   });
+  assert.deepEqual(await pop3.stat(), { count: 3, sizeBytes: 300 });
   const read = await Promise.all([1, 2, 3].map((number) => retr(pop3, number)));
   assert.deepEqual(
     read,
