@@ -48,7 +48,9 @@ async function carry(
   // Expected from the first block on: a server that refuses a mail half-way answers before its end.
   let answers = data ? options.finalAnswers : 1;
   progress.phase = 'body';
-  for await (const block of smallBlock(mail, encoder) ?? readBlocks(channel, mail, encoder)) {
+  // Opened once: a stream that nobody reads would keep its file open.
+  const source = mail.body.open();
+  for await (const block of smallBlock(mail, source, encoder) ?? readBlocks(channel, mail, source, encoder)) {
     const wait = block.last ? mail.beforeDot?.() : undefined;
     if (wait !== undefined) await channel.until(wait);
     const refusal = data ? await earlyAnswer(session) : undefined;
@@ -84,24 +86,23 @@ async function writeBlock(session: Session, bytes: Uint8Array, answers: number):
   }
 }
 
+type Source = ReturnType<Mail['body']['open']>;
 type Block = { readonly bytes: Uint8Array; readonly last: boolean };
 
 /** Of a small mail in memory, without the turns that a stream takes. */
-function smallBlock(mail: Mail, encoder: DataEncoder): readonly Block[] | undefined {
-  if (mail.body.sizeBytes > blockBytes) return undefined;
-  const source = mail.body.open();
-  if (!Array.isArray(source)) return undefined;
+function smallBlock(mail: Mail, source: Source, encoder: DataEncoder): readonly Block[] | undefined {
+  if (mail.body.sizeBytes > blockBytes || !Array.isArray(source)) return undefined;
   const chunks = source.map(checkBytes);
   checkSize(mail, lengthOf(chunks));
   const pieces = [mail.head, ...chunks].flatMap((chunk) => encoder.push(chunk));
   return [{ bytes: Buffer.concat([...pieces, encoder.end()]), last: true }];
 }
 
-async function* readBlocks(channel: Channel, mail: Mail, encoder: DataEncoder): AsyncGenerator<Block> {
+async function* readBlocks(channel: Channel, mail: Mail, source: Source, encoder: DataEncoder): AsyncGenerator<Block> {
   let pieces = encoder.push(mail.head);
   let size = lengthOf(pieces);
   let total = 0;
-  for await (const chunk of readSource(channel, mail)) {
+  for await (const chunk of readSource(channel, source)) {
     total += chunk.length;
     for (let start = 0; start < chunk.length; start += blockBytes) {
       for (const piece of encoder.push(chunk.subarray(start, start + blockBytes))) {
@@ -120,8 +121,7 @@ async function* readBlocks(channel: Channel, mail: Mail, encoder: DataEncoder): 
 }
 
 /** Not a plain `for await` over the source: a source that never gives anything must not outlive the channel. */
-async function* readSource(channel: Channel, mail: Mail): AsyncGenerator<Uint8Array> {
-  const source = mail.body.open();
+async function* readSource(channel: Channel, source: Source): AsyncGenerator<Uint8Array> {
   if (!(Symbol.asyncIterator in source)) {
     for (const chunk of source) yield checkBytes(chunk);
     return;
