@@ -32,10 +32,9 @@ export async function deleteDue(run: Run, pop3: Pop3, keep: Keep | undefined): P
     deleted.push(item);
     reached('receive.deleted');
   };
-  const windows = going.length - (going.length % deletionWindow);
-  await inWindows(going.slice(0, windows), remove, deletionWindow);
-  // QUIT goes right behind the last of them: their answers change nothing about it.
-  await Promise.all([...going.slice(windows).map(remove), pop3.quit()]);
+  // QUIT, which carries them out, waits for their answers: a session that is out of step deletes nothing.
+  await inWindows(going, remove, deletionWindow);
+  await pop3.quit();
   if (deleted.length === 0) return;
   reached('receive.quit');
   ledger.gone(
