@@ -14,13 +14,14 @@ import type { Listener } from '../../../agent/send/listener.ts';
 import type { Tls } from '../../../agent/send/own-certificate.ts';
 import type { Quota } from '../../../agent/send/quota.ts';
 import { judgeMail } from '../../../agent/send/rights.ts';
+import type { Passage } from '../../../agent/send/rights.ts';
 import type { SubmissionOptions } from '../../../agent/send/submission-options.ts';
 import { baseSubmission, noQuota, password, user } from './rig.ts';
 
 /** Does not hold answers back. */
 export const hasty: Clock = { ...systemClock, sleep: async () => {} };
 
-export type Taken = Submission & { readonly body: string };
+export type Taken = Submission & { readonly body: string; readonly passage: Passage };
 export type Server = {
   readonly listener: Listener;
   readonly port: number;
@@ -72,7 +73,7 @@ export async function startSubmission(
       const split = splitter.push(bytes) ?? splitter.end();
       const judged = split === 'too-large' ? undefined : judgeMail(given.rights, given.from, readFields(split).fields);
       if (judged === undefined || !judged.ok) return judged ?? refuse(552, '5.3.4 The header is too large', 'header');
-      taken.push({ ...given, body: bytes.toString('latin1') });
+      taken.push({ ...given, body: bytes.toString('latin1'), passage: judged });
       return { ok: true, id: 'test' };
     },
     freeBytes: async () => 1e12,
