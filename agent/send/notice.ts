@@ -34,7 +34,7 @@ export function composeNotice(options: NoticeOptions): Buffer {
   const parts: readonly Part[] = [
     { type: 'text/plain; charset=utf-8', encoding: isAscii(text) ? '7bit' : '8bit', bytes: Buffer.from(text) },
     { type: 'message/delivery-status', encoding: '7bit', bytes: Buffer.from(deliveryStatus(options)) },
-    (options.whole === true ? wholeMail(options.original) : undefined) ?? headerOnly(fields),
+    (options.whole === true && isHeader(fields) ? wholeMail(options.original) : undefined) ?? headerOnly(fields),
   ];
   let boundary = '=_mailferry_' + options.id;
   while (parts.some(({ bytes }) => bytes.includes(boundary))) boundary += '_';
@@ -160,6 +160,8 @@ function headerOnly(fields: readonly Field[]): Part {
   const encoded = bytes.toString('base64').replaceAll(/.{1,76}/g, '$&\r\n');
   return { type, encoding: 'base64', bytes: Buffer.from(encoded) };
 }
+
+const isHeader = (fields: readonly Field[]): boolean => fields.length > 0 && fields.every(({ name }) => name !== '');
 
 /** Undefined when it cannot go as it is: RFC 2046 section 5.2.1 allows no encoding of a mail in a mail. */
 function wholeMail(original: Buffer): Part | undefined {

@@ -44,6 +44,9 @@ export type RigOptions = RigRelay & {
   /** A state folder to start again with. */
   readonly state?: State;
   readonly local?: Local;
+  readonly operator?: string;
+  readonly isLocal?: (address: string) => boolean;
+  readonly handedOver?: (sender: string) => boolean;
   readonly clock?: Clock;
   readonly reached?: Reached;
   readonly random?: () => number;
@@ -61,6 +64,8 @@ export type Rig = {
   /** One mail through an independent client; rejects when it is not taken. */
   readonly submit: (mail?: Partial<Letter>) => Promise<void>;
   readonly journal: () => readonly Point[];
+  /** What was measured beside the journal. */
+  readonly said: readonly Point[];
   readonly files: () => Promise<readonly string[]>;
 };
 export type Letter = {
@@ -129,6 +134,7 @@ export async function startRig(owner: Owner, options: RigOptions): Promise<Rig> 
   const state = options.state ?? (await openState(owner));
   const clock = options.clock ?? systemClock;
   const journal = createJournal(state.db);
+  const said: Point[] = [];
   const send = createSend({
     submission: { ...baseSubmission, ...options.submission },
     passwords: new Map([[user, password]]),
@@ -137,8 +143,10 @@ export async function startRig(owner: Owner, options: RigOptions): Promise<Rig> 
     db: state.db,
     journal,
     local: options.local,
-    isLocal: (address) => address.endsWith('@office.test'),
-    meter: createMeter({ clock, sink: () => {} }),
+    isLocal: options.isLocal ?? ((address) => address.endsWith('@office.test')),
+    ...(options.operator === undefined ? {} : { operator: options.operator }),
+    ...(options.handedOver === undefined ? {} : { handedOver: options.handedOver }),
+    meter: createMeter({ clock, sink: (point) => void said.push(point) }),
     clock,
     random: options.random ?? Math.random,
     log: createLog({ name: 'test', level: process.env['TEST_LOG'] === '1' ? 'debug' : 'silent' }),
@@ -156,6 +164,7 @@ export async function startRig(owner: Owner, options: RigOptions): Promise<Rig> 
     port,
     submit: (mail) => submit(port, mail),
     journal: () => journal.read(0, 100_000).points,
+    said,
     files: () => readdir(join(state.folder, 'spool', 'queue')),
   };
 }
