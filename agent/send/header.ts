@@ -45,8 +45,11 @@ export function rewriteHeader({ fields, separator }: Header, rules: HeaderRules)
     return refuse(554, '5.4.6 Too many hops: ' + hops + ' Received lines, expected at most ' + rules.maxHops, 'loop');
   const signed = isSigned(fields);
   const kept: Buffer[] = [];
+  const { replaceFrom } = rules;
   for (const field of fields.filter(({ name }) => !removed.has(name))) {
-    const folded = foldField(rules.replaceFrom === undefined ? field : setAside(field), signed);
+    const first = field === fields.find(({ name }) => name === 'from');
+    if (replaceFrom !== undefined && first) kept.push(...otherFrom(field, replaceFrom, fields, rules));
+    const folded = foldField(replaceFrom === undefined ? field : setAside(field), signed);
     if ('ok' in folded) return folded;
     kept.push(folded);
   }
@@ -54,7 +57,7 @@ export function rewriteHeader({ fields, separator }: Header, rules: HeaderRules)
 }
 
 function addedLines(fields: readonly Field[], rules: HeaderRules, trace: string): Buffer {
-  const { date, messageId, received, replaceFrom, resentFrom } = rules;
+  const { date, messageId, received, resentFrom } = rules;
   const has = (name: string): boolean => fields.some((field) => field.name === name);
   const lines = [
     'Received: ' + received + ';\r\n\t' + date,
@@ -62,18 +65,20 @@ function addedLines(fields: readonly Field[], rules: HeaderRules, trace: string)
     ...(resentFrom === undefined ? [] : ['Resent-From: <' + resentFrom + '>', 'Resent-Date: ' + date]),
     ...(has('date') ? [] : ['Date: ' + date]),
     ...(has('message-id') ? [] : ['Message-ID: ' + messageId]),
-    ...(replaceFrom === undefined ? [] : ['From: ' + nameOfOriginal(fields) + '<' + replaceFrom + '>']),
   ];
-  const head = Buffer.from(lines.join('\r\n') + '\r\n');
-  const from = fields.find((field) => field.name === 'from');
-  if (replaceFrom === undefined || rules.answerOriginal !== true || from === undefined || has('reply-to')) return head;
-  return Buffer.concat([head, rename(from, 'Reply-To')]);
+  return Buffer.from(lines.join('\r\n') + '\r\n');
+}
+
+/** In the place of the original, so that it stands below the traces. */
+function otherFrom(original: Field, own: string, fields: readonly Field[], rules: HeaderRules): readonly Buffer[] {
+  const from = Buffer.from('From: ' + nameIn(original) + '<' + own + '>\r\n');
+  const answers = rules.answerOriginal === true && !fields.some(({ name }) => name === 'reply-to');
+  return answers ? [from, rename(original, 'Reply-To')] : [from];
 }
 
 /** Who wrote it, as a name that no reader takes for the address. */
-function nameOfOriginal(fields: readonly Field[]): string {
-  const from = fields.find((field) => field.name === 'from');
-  const [address] = /[^\s<>"@,;:]{1,64}@[^\s<>",;]{1,200}/.exec(from === undefined ? '' : valueOf(from)) ?? [];
+function nameIn(from: Field): string {
+  const [address] = /[^\s<>"@,;:]{1,64}@[^\s<>",;]{1,200}/.exec(valueOf(from)) ?? [];
   if (address === undefined) return '';
   return '"' + address.replace('@', ' at ').replaceAll(/[^A-Za-z0-9.+_ -]/g, '_') + '" ';
 }

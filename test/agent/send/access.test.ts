@@ -19,6 +19,10 @@ const rows: readonly (readonly [string, readonly string[], string, boolean])[] =
   ['the null sender', ['@office.test'], '', false],
   ['the null sender of a user with an empty entry', ['', '@'], '', false],
   ['no address at all', ['@office.test'], 'office.test', false],
+  ['the Kelvin sign is no k', ['kate@office.test'], '\u212aate@office.test', false],
+  ['another letter in another case', ['büro@office.test'], 'BÜRO@office.test', true],
+  ['a domain in full-width letters is the same domain', ['@office.test'], 'info@ｏffice.test', true],
+  ['a percent sign is a letter like others', ['@office.test'], 'info%office.test@world.test', false],
 ];
 for (const [name, senders, from, allowed] of rows) {
   test('sender rights: ' + name, () => {

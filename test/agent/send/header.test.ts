@@ -201,3 +201,41 @@ test('5,000 folded lines are rewritten in no time', () => {
   assert.equal(rewrite(mail).length, added.length + mail.length);
   assert.ok(performance.now() - before < 1_000);
 });
+
+test('another From stands in the place of a foreign one, which is set aside and answered', () => {
+  const mail =
+    'Received: by x\r\nFrom: "Evil, a@b.test" <ceo@world.test>\r\nSender: s@world.test\r\nFrom: c@world.test\r\nSubject: a\r\n\r\n';
+  const header = readFields(splitWhole(mail));
+  const own = { ...rules, replaceFrom: 'post@office.test' };
+  const written = (more: object): string => {
+    const result = rewriteHeader(header, { ...own, ...more });
+    return result.ok ? result.bytes.toString().slice(result.bytes.indexOf('Received: by x')) : result.text;
+  };
+  assert.equal(
+    written({ answerOriginal: true }),
+    'Received: by x\r\nFrom: "a at b.test" <post@office.test>\r\nReply-To: "Evil, a@b.test" <ceo@world.test>\r\n' +
+      'X-Original-From: "Evil, a@b.test" <ceo@world.test>\r\nX-Original-Sender: s@world.test\r\n' +
+      'X-Original-From: c@world.test\r\nSubject: a\r\n\r\n',
+  );
+  assert.doesNotMatch(written({}), /Reply-To/);
+  const answered = readFields(splitWhole('From: a@world.test\r\nReply-To: b@world.test\r\n\r\n'));
+  const result = rewriteHeader(answered, { ...own, answerOriginal: true });
+  assert.equal(
+    result.ok &&
+      result.bytes
+        .toString()
+        .match(/^Reply-To:.*$/gm)
+        ?.join(),
+    'Reply-To: b@world.test',
+  );
+});
+
+test('a header line that is too long is folded, in a signed mail refused', () => {
+  const long = 'Subject:' + ' word'.repeat(300) + '\r\n';
+  assert.ok(
+    rewrite(long + '\r\nbody')
+      .split('\r\n')
+      .every((line) => line.length <= 998),
+  );
+  assert.match(rewrite('DKIM-Signature: v=1\r\n' + long + '\r\nbody'), /^554 5\.6\.0 /);
+});

@@ -220,6 +220,7 @@ const openings: readonly Opening[] = [
   { name: 'unknown user', lines: ['EHLO x', plain('admin', password)] },
   { name: 'no user', lines: ['EHLO x', plain('', '')] },
   { name: 'prototype names', lines: ['EHLO x', plain('__proto__', ''), plain('constructor', 'x')] },
+  { name: 'wrong password of a user of the file', lines: ['EHLO x', plain(fileUser.name, password)] },
   { name: 'the name in other letters', lines: ['EHLO x', plain(user.toUpperCase(), password)] },
   { name: 'another identity', lines: ['EHLO x', identity] },
   { name: 'aborted AUTH', lines: ['EHLO x', 'AUTH PLAIN', '*'] },
@@ -296,6 +297,8 @@ test('the matrix: open relays 0, and every legitimate submission succeeds', asyn
     offset += 1_000_000;
     await tryLegitimate(context);
     await server.listener.stop(1);
+    // One that is open is enough, and the others would tell the same.
+    if (counts.relayed > 0 || counts.taken < counts.legitimate) break;
   }
   t.diagnostic(
     counts.configurations +
@@ -310,6 +313,7 @@ test('the matrix: open relays 0, and every legitimate submission succeeds', asyn
   );
   assert.equal(counts.relayed, 0);
   assert.equal(counts.taken, counts.legitimate);
+  assert.equal(counts.configurations, configurations.length);
   assert.ok(counts.attempts > 2_000 && counts.legitimate > 400);
 });
 
