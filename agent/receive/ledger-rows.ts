@@ -96,6 +96,7 @@ export function createRows(db: Database) {
     'SELECT id, sha256 FROM received WHERE account = ? AND sha256 IS NOT NULL AND recheck = 0 ' +
       "AND state IN ('handed-over', 'quarantined', 'delete-pending', 'passed-over')",
   );
+  const shared = db.prepare('SELECT DISTINCT uidl FROM received WHERE account = ? AND occurrence > 1');
   const lastOccurrence = db.prepare('SELECT max(occurrence) AS n FROM received WHERE account = ? AND uidl = ?');
   const passOver = db.prepare(
     "UPDATE received SET state = 'passed-over', settled_day = 0, recheck = 0, " +
@@ -166,6 +167,7 @@ export function createRows(db: Database) {
     /** Ids of mails that are known, by their content; not of those that are in doubt. */
     contents: (account: string): ReadonlyMap<string, number> =>
       new Map(contents.all(account).map((row) => [String(row['sha256']), Number(row['id'])])),
+    sharedUidls: (account: string): ReadonlySet<string> => new Set(shared.all(account).map(uidlOf)),
     strays: (account: string): readonly Entry[] => strays.all(account).map(decodeEntry),
     /**
      * The same, of this UIDL, and also one that we deleted, which came back. Without Message-ID that is a new one: such mails
@@ -191,10 +193,10 @@ const states: readonly MailState[] = ['seen', 'handed-over', 'quarantined', 'del
 const verdicts: readonly LocalRecipient['verdict'][] = ['delivered', 'later', 'refused'];
 
 function decodeEntry(row: Row): Entry {
-  const { uidl, sha256, fingerprint } = row;
+  const { sha256, fingerprint } = row;
   return {
     id: Number(row['id']),
-    uidl: uidl instanceof Uint8Array ? Buffer.from(uidl).toString('latin1') : '',
+    uidl: uidlOf(row),
     occurrence: Number(row['occurrence']),
     state: states.find((state) => state === row['state']) ?? 'quarantined',
     recheck: row['recheck'] === 1,
@@ -213,6 +215,10 @@ export function decodeRecipient(row: Row): LocalRecipient {
     verdict: verdicts.find((verdict) => verdict === row['verdict']) ?? 'later',
     text: String(row['reply']),
   };
+}
+
+function uidlOf({ uidl }: Row): string {
+  return uidl instanceof Uint8Array ? Buffer.from(uidl).toString('latin1') : '';
 }
 
 function numberOf(value: unknown): number | undefined {

@@ -99,6 +99,8 @@ export type Ledger = Days & {
   readonly doubtAll: (account: string) => void;
   /** Rows that may stand for known mails: content must tell. */
   readonly compare: (ids: readonly number[]) => void;
+  /** UIDLs that stand for several mails, or did lately. */
+  readonly sharedUidls: (account: string) => ReadonlySet<string>;
   /** Ids of mails that were dealt with, by their content; not of those that are in doubt. */
   readonly contents: (account: string) => ReadonlyMap<string, number>;
   /** A mail with this content is in doubt or missing. */
@@ -231,6 +233,7 @@ export function createLedger(options: {
         if (rows.reopen(account) > 0) accounts.ask(account);
       }),
     compare: (ids) => transaction(db, () => ids.forEach((id) => rows.doubtOne(id))),
+    sharedUidls: rows.sharedUidls,
     contents: rows.contents,
     hasStray: (account, content) => rows.stray(account, content) !== undefined,
     strays: rows.strays,

@@ -86,9 +86,12 @@ export function identify(
   return rows.insert(account, entry.uidl, entry.occurrence);
 }
 
-/** A row that knows nothing of its mail yet fits any; one whose header alone is known fits that header. */
-function fits(row: Entry, { sha256, fingerprint }: Content): boolean {
-  if (row.sha256 !== undefined) return row.sha256 === sha256;
+/**
+ * A row that knows nothing of its mail yet fits any; one whose header alone is known fits that header. One with this very
+ * digest was found before, if it is the same mail.
+ */
+function fits(row: Entry, { fingerprint }: Content): boolean {
+  if (row.sha256 !== undefined) return false;
   return row.fingerprint === undefined || compareFingerprints(row.fingerprint, fingerprint) === 'same';
 }
 

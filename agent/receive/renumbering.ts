@@ -133,7 +133,9 @@ async function readOne(run: Run, pop3: Pop3, item: Item): Promise<void> {
  * before them goes, and sizes may be equal. Then the last known one is no longer at its place: one look tells for all.
  */
 async function checkLast(run: Run, pop3: Pop3): Promise<void> {
-  await inWindows(lastOnes(run.items ?? []).slice(0, mostRead), async (item) => {
+  const { ledger, account } = run.deps;
+  const lasts = lastOnes(run.items ?? [], ledger.sharedUidls(account.id));
+  await inWindows(lasts.slice(0, mostRead), async (item) => {
     const { entry, listed } = item;
     if (entry.listedBytes !== listed.sizeBytes) return; // looked at above
     const likeness = await lookAt(pop3, item);
@@ -142,17 +144,24 @@ async function checkLast(run: Run, pop3: Pop3): Promise<void> {
   });
 }
 
-/** The last known one of each row of places. */
-function lastOnes(items: readonly Item[]): readonly Item[] {
-  const last = new Map<string, Item>();
-  const shared = new Set(items.filter(({ entry }) => entry.occurrence > 1).map(({ listed }) => listed.uidl));
+/** The last known one of each row of places, and the last one before it of other bytes: a twin may stand at its place. */
+function lastOnes(items: readonly Item[], shared: ReadonlySet<string>): readonly Item[] {
+  const rows = new Map<string, Item[]>();
   for (const item of items) {
     const { uidl, number } = item.listed;
     if (!isKnown(item.entry) || uidl === '') continue;
     const place = shared.has(uidl) ? 'UIDL ' + uidl : uidl === String(number) ? 'number' : undefined;
-    if (place !== undefined && (last.get(place)?.listed.number ?? 0) < number) last.set(place, item);
+    if (place === undefined) continue;
+    const row = rows.get(place);
+    if (row === undefined) rows.set(place, [item]);
+    else row.push(item);
   }
-  return [...last.values()];
+  return [...rows.values()].flatMap((row) => {
+    const sorted = row.toSorted((a, b) => b.listed.number - a.listed.number);
+    const [last] = sorted;
+    const other = sorted.find(({ entry }) => entry.sha256 !== last?.entry.sha256);
+    return [last, other].filter((item) => item !== undefined);
+  });
 }
 
 /** What was dealt with, and can be compared. */

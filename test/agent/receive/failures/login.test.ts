@@ -1,5 +1,8 @@
 // Failures of POP3 fetchers at login, locks and limits.
 import assert from 'node:assert/strict';
+import { systemClock } from '#shared/clock.ts';
+import { openPop3 } from '../../../../agent/receive/pop3.ts';
+import { createLab } from '../../../lab/lab.ts';
 import { waitFor } from '../../../lab/wait.ts';
 import { count, delivered, failure, left, mail, mails, setScene } from './scene.ts';
 
@@ -75,6 +78,29 @@ failure('32', 'a refused login says that POP3 may be switched off at the provide
   });
   const [status] = await bench.fetch();
   assert.match(status?.problem ?? '', /POP3 is switched on at the provider/);
+});
+
+failure('33', 'a token is sent when the server has asked for it, not with AUTH', async (t) => {
+  const lab = createLab(t);
+  const lines: string[] = [];
+  const pop3 = await lab.scriptedPop3({
+    capabilities: ['SASL XOAUTH2', 'UIDL'],
+    script: ({ verb, argument }) => {
+      if (verb === 'CAPA' || verb === 'QUIT' || verb === 'connect') return undefined;
+      lines.push(verb + (argument === '' ? '' : ' ' + argument));
+      if (verb !== 'AUTH') return '+OK\r\n';
+      return argument === 'XOAUTH2' ? '+ \r\n' : '-ERR Protocol error. Connection is closed. 10\r\n';
+    },
+  });
+  const session = await openPop3({
+    endpoint: { host: pop3.host, port: pop3.port, tls: 'none' },
+    user: 'info@example.org',
+    password: { kind: 'token', token: 'ya29.token' },
+    signal: t.signal,
+    clock: systemClock,
+  });
+  await session.quit();
+  assert.equal(lines.length, 2, lines.join());
 });
 
 failure('35', 'an empty answer ends the session, and the next one goes on', async (t) => {
