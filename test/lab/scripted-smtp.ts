@@ -35,8 +35,8 @@ export type ScriptedSmtp = LineServer & {
 export type ScriptedSmtpOptions = {
   readonly protocol?: 'smtp' | 'lmtp';
   readonly port?: number;
-  /** When given, AUTH PLAIN and LOGIN are offered, and MAIL is refused without. */
-  readonly login?: { readonly user: string; readonly password: string };
+  /** When given, AUTH PLAIN and LOGIN are offered, and XOAUTH2 when there is a token; MAIL is refused without. */
+  readonly login?: { readonly user: string; readonly password: string; readonly token?: string };
   /** Offers STARTTLS. */
   readonly tls?: { readonly key: string; readonly cert: string };
   readonly capabilities?: readonly string[];
@@ -144,7 +144,9 @@ function answer(request: {
       ];
       const more = [
         ...(options.tls !== undefined && !secure ? ['STARTTLS'] : []),
-        ...(options.login === undefined ? [] : ['AUTH PLAIN LOGIN']),
+        ...(options.login === undefined
+          ? []
+          : ['AUTH PLAIN LOGIN' + (options.login.token === undefined ? '' : ' XOAUTH2')]),
       ];
       const all = ['scripted', ...basic, ...more];
       return all.map((text, index) => '250' + (index === all.length - 1 ? ' ' : '-') + text + '\r\n').join('');
@@ -200,6 +202,13 @@ async function authenticate(
       .slice(1);
   else if (mechanism.toUpperCase() === 'LOGIN') {
     given = [decode(initial ?? (await ask('VXNlcm5hbWU6'))), decode(await ask('UGFzc3dvcmQ6'))];
+  } else if (mechanism.toUpperCase() === 'XOAUTH2' && login.token !== undefined) {
+    const [, user, token] =
+      /^user=([^\u0001]*)\u0001auth=Bearer ([^\u0001]*)\u0001\u0001$/.exec(decode(initial ?? (await ask('')))) ?? [];
+    session.open = user === login.user && token === login.token;
+    if (session.open) return '235 2.7.0 welcome\r\n';
+    await ask(Buffer.from('{"status":"401","schemes":"bearer"}').toString('base64'));
+    return '535 5.7.8 wrong token\r\n';
   } else return '504 5.5.4 unknown mechanism\r\n';
   session.open = given[0] === login.user && given[1] === login.password;
   return session.open ? '235 2.7.0 welcome\r\n' : '535 5.7.8 wrong user or password\r\n';

@@ -81,6 +81,7 @@ test('an expired mail that is released has its whole time again, and a notice no
       told.push(...recipients);
       return {
         recipients: recipients.map((address) => ({ address, verdict: 'later' as const, text: 'down' })),
+        session: undefined,
         bareLineEnds: 0,
       };
     },

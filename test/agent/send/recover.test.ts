@@ -193,6 +193,7 @@ function noticesOf(): { readonly local: Local; readonly notices: string[] } {
       notices.push(Buffer.concat(parts).toString());
       return {
         recipients: recipients.map((address) => ({ address, verdict: 'delivered', text: '250' })),
+        session: undefined,
         bareLineEnds: 0,
       };
     },

@@ -374,6 +374,7 @@ test('thousands of late and expired mails do not keep clients waiting', async (t
       told.push(...recipients);
       return {
         recipients: recipients.map((address) => ({ address, verdict: 'later' as const, text: '' })),
+        session: undefined,
         bareLineEnds: 0,
       };
     },
