@@ -56,14 +56,20 @@ export function createLocalLogin(options: {
     known.set(key, { verdict, until: clock.monotonic() + ms });
   }
 
-  async function question(key: string, rights: Rights, password: string, address: string): Promise<Checked> {
+  async function question(
+    key: string,
+    rights: Rights,
+    name: string,
+    password: string,
+    address: string,
+  ): Promise<Checked> {
     const place = budget.take(address);
     if (place === undefined) {
       log.warn({ user: rights.user, address }, 'the password was not passed on: too many wrong ones lately');
       return { ok: false, why: 'later', known: false };
     }
     const { protocol } = config;
-    const login = { user: rights.user, password };
+    const login = { user: name, password };
     const answer = await ask({ protocol, endpoint: setup.endpoint, login, clock, log, timeoutMs });
     // What is not clear counts as a failure that the server has counted.
     place.settle(answer.verdict === 'right');
@@ -88,7 +94,8 @@ export function createLocalLogin(options: {
       if (before === 'right') return { ok: true, rights };
       if (before === 'wrong') return { ok: false, why: 'wrong', known: false };
       // Ten sessions that log in at once with the same password are one question.
-      const running = asking.get(key) ?? question(key, rights, password, address).finally(() => asking.delete(key));
+      const running =
+        asking.get(key) ?? question(key, rights, name, password, address).finally(() => asking.delete(key));
       asking.set(key, running);
       return running;
     },
@@ -112,7 +119,8 @@ function rightsOf(config: LocalLoginOptions, standard: SubmissionOptions['limits
         ? [name]
         : [];
   const more = config.more.filter((one) => one.name === name).flatMap(({ senders }) => senders);
-  return { user: name, senders: [...own, ...more], limits: { ...standard, ...config.limits } };
+  // Servers take a name in any letters: it is one account all the same, with one limit.
+  return { user: name.toLowerCase(), senders: [...own, ...more], limits: { ...standard, ...config.limits } };
 }
 
 type Place = { readonly settle: (right: boolean) => void };
