@@ -262,6 +262,7 @@ function sayGauges(rooms: Rooms, meter: Meter): void {
         stood_in: standIn === undefined ? 0 : 1,
         ...(mails === undefined ? {} : { budget_mails: mails }),
         ...(recipients === undefined ? {} : { budget_recipients: recipients }),
+        ...(budget === undefined ? {} : { budget_left: Math.min(mails ?? Infinity, recipients ?? Infinity) }),
       },
     );
   }

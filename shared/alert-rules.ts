@@ -92,6 +92,42 @@ export const alertRules: readonly AlertRule[] = [
     remedy: 'Look at the state of the relay, then at the queue: mailferry queue list.',
   },
   {
+    id: 'relay-failing',
+    severity: 'warning',
+    source: {
+      kind: 'reading',
+      metric: 'relay',
+      field: 'up',
+      fire: { op: '<', value: 1 },
+      clear: { op: '=', value: 1 },
+    },
+    forSeconds: 600,
+    clearSeconds: 60,
+    title: '{tenant}/{agent}: relay {relay} takes no mail',
+    meaning:
+      'Outgoing mail that goes by this relay waits on the NAS, or goes by the relay that is configured to stand in. None is lost.',
+    remedy:
+      'Remove the cause named as the reason. For a refused login, change the password; a limit of the provider ends by itself.',
+  },
+  {
+    id: 'relay-limit',
+    severity: 'warning',
+    source: {
+      kind: 'reading',
+      metric: 'relay',
+      field: 'budget_left',
+      fire: { op: '<', value: 1 },
+      clear: { op: '>', value: 0 },
+    },
+    forSeconds: 300,
+    clearSeconds: 60,
+    title: '{tenant}/{agent}: the limits of relay {relay} are used up',
+    meaning:
+      'The provider takes no more mail of this login in this hour or day. Outgoing mail waits until then, none is lost.',
+    remedy:
+      'Find out who sends so much. If the contract allows more, set limits of the relay; another relay can stand in (fallback).',
+  },
+  {
     id: 'queue-held',
     severity: 'warning',
     source: {

@@ -169,6 +169,7 @@ export const metrics = {
         'Mails that may still be sent now, of the window nearest to its end; absent without a limit',
       ),
       budget_recipients: number('recipients', 'Recipients likewise'),
+      budget_left: number('mails', 'The lesser of both; 0: mail waits although the relay works'),
       sessions: number('sessions', 'Open sessions'),
       stood_in: number('bool', '1 while another relay sends in its place'),
     },

@@ -4,6 +4,7 @@
 import { createBackoff } from '#shared/backoff.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { Log } from '#shared/log.ts';
+import { maskReply } from '../smtp/reply.ts';
 import type { RetryPace } from './schedule.ts';
 
 /** `login`: credentials, or a refusal to let us in; `account`: it takes no mail of this login now; `line`: everything else. */
@@ -101,7 +102,8 @@ export function createRelayHealth(options: {
       const rareMs = trouble.kind === 'login' && refusals >= refusalsToOpen ? openPauseMs * (1 + 0.1 * random()) : 0;
       const pauseMs = Math.max(pauses[trouble.kind].next(), rareMs, trouble.waitMs ?? 0);
       const text = textOf(trouble);
-      if (text !== problem) log.warn({ relay: options.id, pauseMs }, options.origin + ': ' + text + '; mail waits');
+      if (text !== problem)
+        log.warn({ relay: options.id, pauseMs }, options.origin + ': ' + maskReply(text, 800) + '; mail waits');
       if (problem === '') downSince = clock.monotonic();
       notBefore = clock.monotonic() + pauseMs;
       proven = false;

@@ -84,9 +84,9 @@ export function showReply(reply: Reply): string {
 const maxLogged = 300;
 
 /** For logs: replies repeat the addresses they are about, and can be long. */
-export function maskReply(text: string): string {
+export function maskReply(text: string, longest = maxLogged): string {
   const masked = text.replaceAll(/[^\s<>,;:()[\]"']{1,320}@[^\s<>,;:()[\]"']{1,255}/g, maskAddress);
-  return masked.length > maxLogged ? masked.slice(0, maxLogged) + '...' : masked;
+  return masked.length > longest ? masked.slice(0, longest) + '...' : masked;
 }
 
 /** Without line end and control characters, which would forge log lines. */
