@@ -208,7 +208,13 @@ const envelopes: readonly Envelope[] = [
   },
 ];
 
-type Opening = { readonly name: string; readonly lines: readonly string[]; readonly clear?: true };
+type Opening = {
+  readonly name: string;
+  readonly lines: readonly string[];
+  readonly clear?: true;
+  /** What the user that it pretends to be may send; that of `user` when absent. */
+  readonly own?: Envelope;
+};
 const wrong = plain(user, 'wrong');
 const identity = 'AUTH PLAIN ' + Buffer.from(user + '\0nobody\0' + password).toString('base64');
 const openings: readonly Opening[] = [
@@ -220,7 +226,11 @@ const openings: readonly Opening[] = [
   { name: 'unknown user', lines: ['EHLO x', plain('admin', password)] },
   { name: 'no user', lines: ['EHLO x', plain('', '')] },
   { name: 'prototype names', lines: ['EHLO x', plain('__proto__', ''), plain('constructor', 'x')] },
-  { name: 'wrong password of a user of the file', lines: ['EHLO x', plain(fileUser.name, password)] },
+  {
+    name: 'wrong password of a user of the file',
+    lines: ['EHLO x', plain(fileUser.name, password)],
+    own: { from: fileUser.sender, to: victim, header: fileUser.sender },
+  },
   { name: 'the name in other letters', lines: ['EHLO x', plain(user.toUpperCase(), password)] },
   { name: 'another identity', lines: ['EHLO x', identity] },
   { name: 'aborted AUTH', lines: ['EHLO x', 'AUTH PLAIN', '*'] },
@@ -325,22 +335,21 @@ type Attempt = {
   readonly as: 'stranger' | 'person';
 };
 
-/** Every opening with an envelope in turn, every envelope without a login, every envelope of a person; through all doors. */
+/** Every opening with what its user may send and with an envelope in turn, every envelope without a login, every envelope of a person; through all doors. */
 function attemptsOf({ doors, tls: certificate }: Configuration): readonly Attempt[] {
   const all = certificate === undefined ? doors : (['plain', ...doors] as const);
   const [silent] = openings;
   const loggedIn: Opening = { name: 'logged in', lines: ['EHLO x', plain()] };
   return [
-    ...openings.flatMap((opening, n) =>
-      (opening.clear === true ? (certificate === undefined ? [] : (['plain'] as const)) : all).map(
-        (door, m): Attempt => ({
-          opening,
-          door,
-          envelope: envelopes[(n + m * 5) % envelopes.length] ?? legitimate,
-          as: 'stranger',
-        }),
-      ),
-    ),
+    ...openings.flatMap((opening, n) => {
+      const clearOnly = certificate === undefined ? [] : (['plain'] as const);
+      const through: readonly Door[] = opening.clear === true ? clearOnly : all;
+      return through.flatMap((door, m): readonly Attempt[] => {
+        const turn = envelopes[(n + m * 5) % envelopes.length] ?? legitimate;
+        const wanted = m === 0 ? [opening.own ?? legitimate, turn] : [m === 1 ? (opening.own ?? legitimate) : turn];
+        return wanted.map((envelope) => ({ opening, door, envelope, as: 'stranger' }));
+      });
+    }),
     ...envelopes.map((envelope, n): Attempt => ({
       opening: silent ?? loggedIn,
       door: all[n % all.length] ?? 'plain',
