@@ -13,7 +13,7 @@ import type { Mutant } from './receive-mutants.ts';
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const copied = ['agent', 'shared', 'test', 'package.json'] as const;
 const guards = 'test/agent/receive/failures';
-const limitMs = 60_000;
+const limitMs = 180_000;
 
 type Run = { readonly code: number | null; readonly output: string };
 type Result = 'killed' | 'SURVIVED' | 'TEXT NOT FOUND' | 'NOT JUDGED';

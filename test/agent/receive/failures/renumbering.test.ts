@@ -159,6 +159,44 @@ failure(
   },
 );
 
+failure('20i', 'two mails with one Message-ID and one size are told apart by their bytes', async (t) => {
+  const twin = (subject: string): ScriptedMail => ({
+    uid: 'uid-' + subject,
+    bytes: Buffer.from('Subject: ' + subject + '\r\nMessage-ID: <same@x.test>\r\n\r\ntext\r\n'),
+  });
+  const scene = await setScene(t, {
+    pop3: { mails: [mail('a', 'x\r\n'), twin('t1'), mail('b', 'xx\r\n')], script: byNumber },
+    account: { keep: 'forever' },
+  });
+  const { pop3, smtp } = scene;
+  await settle(scene);
+  pop3.mails.splice(0, 3, twin('t2'), twin('t1'));
+  await settle(scene);
+  assert.deepEqual(delivered(smtp), ['a', 'b', 't1', 't2']);
+});
+
+failure('20j', 'a mail that nobody can prove to be the known one stays', async (t) => {
+  let refuses = false;
+  const { pop3, smtp, bench } = await setScene(t, {
+    pop3: {
+      mails: many(2),
+      capabilities: ['UIDL'],
+      script: ({ verb }) => (verb === 'RETR' && refuses ? '-ERR not now\r\n' : undefined),
+    },
+    account: { keep: { days: 1 } },
+  });
+  await bench.fetch();
+  refuses = true;
+  for (let day = 0; day < 3; day += 1) {
+    bench.passDays(1);
+    await bench.fetch();
+  }
+  assert.deepEqual([pop3.deleted, smtp.mails.length], [[], 2]);
+  refuses = false;
+  await bench.fetch();
+  assert.deepEqual([pop3.mails, smtp.mails.length], [[], 2]);
+});
+
 failure('41a', 'an old state that is put back does not deliver again what came since: it asks', async (t) => {
   for (const [answer, total] of [
     ['known', 2],
