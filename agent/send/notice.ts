@@ -140,9 +140,10 @@ const isReply = (reply: string): boolean => /^[2-5]\d\d(?: |$)/.test(reply);
 
 /** `rfc822;ADDRESS`: the type stays, what cannot stand in a field is escaped or replaced. */
 function originalOf(orcpt: string): string {
-  const [type = '', address = ''] = [orcpt.slice(0, orcpt.indexOf(';')), orcpt.slice(orcpt.indexOf(';') + 1)];
+  const end = orcpt.indexOf(';');
+  const type = orcpt.slice(0, Math.max(end, 0));
   const known = /^[a-z0-9-]{1,40}$/i.test(type) ? type : 'rfc822';
-  return known + '; ' + ascii(escapeUtf8(address)).slice(0, 600);
+  return known + '; ' + ascii(escapeUtf8(orcpt.slice(end + 1))).slice(0, 600);
 }
 
 /** Lines up to the empty one; a last line that was cut off is left out. */

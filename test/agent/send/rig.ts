@@ -10,10 +10,12 @@ import { systemClock } from '#shared/clock.ts';
 import type { Clock } from '#shared/clock.ts';
 import { createJournal, journalSchema } from '#shared/journal.ts';
 import { createLog } from '#shared/log.ts';
+import type { Log } from '#shared/log.ts';
 import { createMeter } from '#shared/meter.ts';
 import type { Point } from '#shared/meter.ts';
 import { openDatabase } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
+import { loginSchema } from '../../../agent/accounts/login-memory.ts';
 import { passwordSource } from '../../../agent/accounts/secret.ts';
 import type { SecretSource } from '../../../agent/accounts/secret.ts';
 import type { SendLimits } from '../../../agent/accounts/presets.ts';
@@ -49,6 +51,7 @@ export type RigOptions = RigRelay & {
   readonly handedOver?: (sender: string) => boolean;
   readonly clock?: Clock;
   readonly reached?: Reached;
+  readonly log?: Log;
   readonly random?: () => number;
 };
 export type State = {
@@ -91,7 +94,7 @@ export async function openState(owner: Owner): Promise<State> {
 }
 
 export const openStateDb = (folder: string): Database =>
-  openDatabase({ path: join(folder, 'agent.db'), schema: [journalSchema + ';' + spoolSchema] });
+  openDatabase({ path: join(folder, 'agent.db'), schema: [[journalSchema, spoolSchema, loginSchema].join(';')] });
 
 export const baseRelay: RelayConfig = {
   id: 'provider',
@@ -149,7 +152,7 @@ export async function startRig(owner: Owner, options: RigOptions): Promise<Rig> 
     meter: createMeter({ clock, sink: (point) => void said.push(point) }),
     clock,
     random: options.random ?? Math.random,
-    log: createLog({ name: 'test', level: process.env['TEST_LOG'] === '1' ? 'debug' : 'silent' }),
+    log: options.log ?? createLog({ name: 'test', level: process.env['TEST_LOG'] === '1' ? 'debug' : 'silent' }),
     reached: options.reached ?? neverCrash,
     traceId: 'test-trace',
     hostname: 'nas.office.test',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createReplyReader, ReplyError, showReply } from '../../../agent/smtp/reply.ts';
+import { createReplyReader, maskReply, ReplyError, showReply } from '../../../agent/smtp/reply.ts';
 import type { Reply } from '../../../agent/smtp/reply.ts';
 import { seeded } from './talk.ts';
 
@@ -105,4 +105,13 @@ test('control characters of the server reach no log line', () => {
   const [reply] = readAll([Buffer.from('550-a\x1b[31m\0b\r\n550 c\rd\r\n')]);
   assert.equal(reply?.text, 'a [31m b\nc d');
   assert.equal(reply === undefined ? '' : showReply(reply), '550 a [31m b / c d');
+});
+
+test('a reply for the log keeps its words and hides its addresses, however they are written', () => {
+  assert.equal(
+    maskReply('550 5.1.1 <a.b+c@example.org>: User unknown; ask "post master"@example.net, x@y'),
+    '550 5.1.1 <a***@example.org>: User unknown; ask "post master"@example.net, x***@y',
+  );
+  assert.equal(maskReply('421 too many connections from 192.0.2.1'), '421 too many connections from 192.0.2.1');
+  assert.equal(maskReply('x'.repeat(400)).length, 303);
 });

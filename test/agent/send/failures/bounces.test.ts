@@ -204,5 +204,5 @@ test('NOTIFY=SUCCESS is answered by us when the relay knows no DSN, and left to 
   await waitFor('the mail', () => able.relay.mails.length === 1);
   await empty(able.rig);
   assert.deepEqual(able.local.tried, []);
-  assert.ok(able.relay.commands.some((line) => /^RCPT TO:<good@world\.test> NOTIFY=SUCCESS/.test(line)));
+  assert.ok(able.relay.commands.some((line) => line.startsWith('RCPT TO:<good@world.test> NOTIFY=SUCCESS')));
 });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
+import { pino } from 'pino';
 import type { RelayConfig } from '../../../../agent/config.ts';
 import type { QueueEntry } from '../../../../agent/send/send.ts';
 import { createLab } from '../../../lab/lab.ts';
@@ -147,6 +148,9 @@ test('24: a wrong password at the relay bounces no mail', async (t) => {
     verb === 'AUTH' ? '535 5.7.8 Authentication failed\r\n' : undefined,
   );
   await assertWaits(scene, 'AUTH', /535 5\.7\.8 Authentication failed/);
+  scene.clock.advance(45_000);
+  await scene.rig.submit({ to: ['third@world.test'] });
+  assert.equal(tries(scene, 'AUTH'), 1, 'a login is tried rarely, or the provider locks it');
 });
 
 test('25: basic authentication that is switched off stops the relay, and says what helps', async (t) => {
@@ -234,6 +238,34 @@ for (const [number, name, verb, reply, text, waitMs] of [
     await assertGoes(scene, waitMs);
   });
 }
+
+test('what a relay says is in the log without the addresses in it, and bounded', async (t) => {
+  const lines: string[] = [];
+  const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) });
+  const local = fakeLocal(() => 'refused');
+  const relay = await createLab(t).scriptedSmtp({
+    login,
+    script: ({ argument, verb }) => {
+      if (verb === 'RCPT' && argument.includes('nobody'))
+        return '550 5.1.1 <nobody@world.test>: unknown; ' + 'blah '.repeat(500) + '\r\n';
+      return verb === 'RCPT' ? '450 Mail send limit exceeded for relay-user@provider.test\r\n' : undefined;
+    },
+  });
+  const rig = await startRig(t, { relay, local, log });
+  await rig.submit({ to: ['nobody@world.test'] });
+  await waitFor('held', () => rig.send.queue.list()[0]?.state === 'held');
+  assert.match(
+    rig.send.queue.list()[0]?.recipients[0]?.lastReply ?? '',
+    /<nobody@world\.test>: unknown; (?:blah ){400}/,
+  );
+  await rig.submit({ to: ['other@world.test'] });
+  await waitFor('the problem', () => problem(rig) !== '');
+  const all = lines.join('');
+  assert.match(all, /n\*\*\*@world\.test>: unknown/);
+  assert.match(all, /Mail send limit exceeded for r\*\*\*@provider\.test/);
+  for (const address of ['nobody@', 'other@', 'relay-user@', sender]) assert.ok(!all.includes(address), address);
+  assert.ok(Math.max(...lines.map((line) => line.length)) < 2_000);
+});
 
 test('33: of a reply in several lines all are kept, in the queue and in the report', async (t) => {
   const { local, rig } = await startScene(t, ({ verb }) =>
