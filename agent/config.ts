@@ -10,9 +10,9 @@ import { isLocalAddress } from './local/local-address.ts';
 import { endpointOptions } from './net/endpoint-options.ts';
 import { checkSchema, deliveryOptions, findCheckProblem, findDeliveryProblem } from './receive/delivery-options.ts';
 import { fetchOptions } from './receive/fetch-options.ts';
-import { findRelayProblem, relaySchema } from './send/relay-options.ts';
+import { findRelayProblem, loginOf, relaySchema } from './send/relay-options.ts';
 import type { RelayConfig } from './send/relay-options.ts';
-import { findSubmissionProblem, submissionSchema } from './send/submission-options.ts';
+import { findSubmissionProblem, sendersOf, submissionSchema } from './send/submission-options.ts';
 import type { SubmissionOptions } from './send/submission-options.ts';
 
 const seconds = (standard: number) => secondsSchema(standard, { maximum: 86_400 });
@@ -155,6 +155,7 @@ export const agentSchema = Type.Object(
 export type AgentConfig = Static<typeof agentSchema>;
 export type LocalConfig = Static<typeof localSchema>;
 export type AccountConfig = Static<typeof accountSchema>;
+export { loginOf };
 export type { RelayConfig };
 export type SubmissionConfig = SubmissionOptions;
 export type ProbeConfig = Static<typeof probeSchema>;
@@ -212,7 +213,7 @@ function checkSubmission(loaded: Loaded<AgentConfig>): void {
   const { submission, relays } = loaded.value;
   if (submission !== undefined && relays.length === 0)
     throw loaded.refuse(['relays'], 'nothing', 'a relay that sends what submission takes');
-  const problem = findRelayProblem(relays, submission?.users.flatMap((user) => user.senders) ?? []);
+  const problem = findRelayProblem(relays, submission === undefined ? [] : sendersOf(submission));
   if (problem !== undefined) throw loaded.refuse(problem.path, problem.found, problem.expected);
   const wrong = submission === undefined ? undefined : findSubmissionProblem(submission);
   if (wrong !== undefined) throw loaded.refuse(['submission', ...wrong.path], wrong.found, wrong.expected);

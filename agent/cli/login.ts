@@ -1,4 +1,4 @@
-// `mailferry login ACCOUNT`: the device login of an account with oauth. Needs no running agent; one that runs notices the new
+// `mailferry login ACCOUNT`: the device login of an account or a relay with oauth. Needs no running agent; one that runs notices the new
 // token by itself.
 import { systemClock } from '#shared/clock.ts';
 import type { Clock } from '#shared/clock.ts';
@@ -7,7 +7,7 @@ import { logInByDevice } from '../accounts/device-login.ts';
 import { LoginError } from '../accounts/login-error.ts';
 import { writeSecretFile } from '../accounts/secret-file.ts';
 import { clientOf } from '../accounts/source.ts';
-import { loadAgentConfig } from '../config.ts';
+import { loadAgentConfig, loginOf } from '../config.ts';
 import { clean } from './table.ts';
 
 /** Resolves when the refresh token is on disk. Throws UserError when that cannot be. */
@@ -46,14 +46,19 @@ export async function logInAccount(options: {
 
 function prepare(configFile: string, id: string) {
   const loaded = loadAgentConfig(configFile);
-  const { accounts } = loaded.value;
-  const index = accounts.findIndex((one) => one.id === id);
-  const account = accounts[index];
-  if (account === undefined)
+  const { accounts, relays } = loaded.value;
+  const all = [
+    ...accounts.map((account, index) => ({ account, path: ['accounts', index] })),
+    ...relays.map((relay, index) => ({ account: loginOf(relay), path: ['relays', index] })),
+  ];
+  const named = all.filter((one) => one.account.id === id);
+  // An account and a relay may have one name; a login by hand is for the one with oauth.
+  const found = named.find((one) => one.account.oauth !== undefined) ?? named[0];
+  if (found === undefined)
     throw new UserError(
-      'Cannot log in ' + id + ': no such account, expected one of ' + accounts.map((one) => one.id).join(', '),
+      'Cannot log in ' + id + ': no such account, expected one of ' + all.map((one) => one.account.id).join(', '),
     );
-  const path = ['accounts', index];
+  const { account, path } = found;
   const { oauth } = account;
   if (oauth === undefined)
     throw loaded.refuse([...path, 'oauth'], 'nothing', 'oauth; an account with a password needs no login by hand');

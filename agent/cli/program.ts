@@ -89,8 +89,8 @@ function buildProgram(terminal: Terminal, run: Run): Command {
 /** Like `user` it asks no agent. */
 function addLogin(program: Command, terminal: Terminal): void {
   const command = prepare(new Command('login'), terminal)
-    .description('Logs an account with oauth in: shows a page and a code, and writes the refresh token.')
-    .argument('<account>', 'the id of the account');
+    .description('Logs an account or a relay with oauth in: shows a page and a code, and writes the refresh token.')
+    .argument('<account>', 'the id of the account or relay');
   command.action(async () => {
     const { config } = program.opts<Where>();
     const { logInAccount } = await import('./login.ts');

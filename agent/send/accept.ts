@@ -42,7 +42,7 @@ export type Submission = {
 export type Accepted = { readonly ok: true; readonly id: string } | Refusal;
 
 export type AcceptOptions = {
-  readonly spool: Pick<Spool, 'create' | 'remove'>;
+  readonly spool: Pick<Spool, 'create' | 'freeBytes' | 'remove'>;
   readonly queue: Pick<Queue, 'add'>;
   readonly group: Pick<GroupCommit, 'join'>;
   readonly quota: Pick<Quota, 'reserve'>;
@@ -60,6 +60,10 @@ export type AcceptOptions = {
 /** A header is kept in memory; 5,000 ordinary lines are a third of this. */
 const maxHeaderBytes = 1024 * 1024;
 const maxHops = 50;
+/** A client may say a small SIZE, or none, and send much: so often the disk is asked again. */
+const askEveryBytes = 4 * 1024 * 1024;
+/** The index must still be written when a mail has filled the disk. */
+const keptFreeBytes = 8 * 1024 * 1024;
 
 export function createAccept(
   options: AcceptOptions,
@@ -108,6 +112,7 @@ function createIntake(
   /** There once the header is over. */
   let guard: LineGuard | undefined;
   let receivedBytes = 0;
+  let askAtBytes = askEveryBytes;
 
   async function drop(): Promise<void> {
     await file?.abort();
@@ -155,6 +160,10 @@ function createIntake(
   async function push(chunk: Uint8Array): Promise<Refusal | undefined> {
     receivedBytes += chunk.length;
     if (receivedBytes > maxSizeBytes) return tooBig(maxSizeBytes);
+    if (receivedBytes >= askAtBytes) {
+      askAtBytes = receivedBytes + askEveryBytes;
+      if ((await spool.freeBytes()) < keptFreeBytes) throw new Error('the disk of the queue is nearly full');
+    }
     if (guard !== undefined) return pushBody(guard, chunk);
     const split = splitter.push(chunk);
     if (split === undefined) return undefined;

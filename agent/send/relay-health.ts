@@ -25,6 +25,14 @@ export type RelayStatus = {
 /** A pause that outlasts a restart. */
 export type Pause = { readonly untilMs: number; readonly text: string };
 
+/** Refused logins that outlast a restart: without them each start would show a locked account the same password again. */
+export type Logins = {
+  /** Of the last life, when it ended refused and the secret is the same still. */
+  readonly past: { readonly refusals: number; readonly sinceMs: number } | undefined;
+  readonly refused: (refusals: number) => void;
+  readonly well: () => void;
+};
+
 export type RelayHealth = {
   /** Milliseconds until a session may try. */
   readonly waitMs: () => number;
@@ -63,6 +71,7 @@ export function createRelayHealth(options: {
   /** What the last run left, and where such a pause is kept; undefined: it is over. */
   readonly pause: Pause | undefined;
   readonly keepPause: (pause: Pause | undefined) => void;
+  readonly logins: Logins;
   readonly onChange: () => void;
 }): RelayHealth {
   const { clock, log, queueClock, random } = options;
@@ -71,16 +80,18 @@ export function createRelayHealth(options: {
     login: createBackoff({ ...options.loginPace, random, floor: 0.5 }),
     account: createBackoff({ ...options.loginPace, random, floor: 0.5 }),
   };
-  const leftMs = options.pause === undefined ? 0 : options.pause.untilMs - queueClock.now();
+  const rareMs = (): number => openPauseMs * (1 + 0.1 * random());
+  const before = begin(options, rareMs);
+  const { leftMs } = before;
   let proven = false;
   /** A session is open although nothing was answered since the failure. */
   let trial = false;
-  let kind: Trouble['kind'] | undefined = leftMs > 0 ? 'account' : undefined;
-  let problem = leftMs > 0 ? (options.pause?.text ?? '') : '';
+  let kind: Trouble['kind'] | undefined = leftMs > 0 ? before.kind : undefined;
+  let problem = leftMs > 0 ? before.text : '';
   let notBefore = clock.monotonic() + Math.max(0, leftMs);
   let downSince = clock.monotonic();
-  let refusals = 0;
-  let kept = leftMs > 0;
+  let refusals = options.logins.past?.refusals ?? 0;
+  let kept = options.pause !== undefined;
 
   function keep(pause: Pause | undefined): void {
     if (pause === undefined && !kept) return;
@@ -98,9 +109,12 @@ export function createRelayHealth(options: {
     proven: () => proven,
     kind: () => kind,
     failed(trouble) {
-      if (trouble.refused === true) refusals += 1;
-      const rareMs = trouble.kind === 'login' && refusals >= refusalsToOpen ? openPauseMs * (1 + 0.1 * random()) : 0;
-      const pauseMs = Math.max(pauses[trouble.kind].next(), rareMs, trouble.waitMs ?? 0);
+      if (trouble.refused === true) {
+        refusals += 1;
+        options.logins.refused(refusals);
+      }
+      const isRare = trouble.kind === 'login' && refusals >= refusalsToOpen;
+      const pauseMs = Math.max(pauses[trouble.kind].next(), isRare ? rareMs() : 0, trouble.waitMs ?? 0);
       const text = textOf(trouble);
       if (text !== problem)
         log.warn({ relay: options.id, pauseMs }, options.origin + ': ' + maskReply(text, 800) + '; mail waits');
@@ -114,7 +128,8 @@ export function createRelayHealth(options: {
       options.onChange();
     },
     reached() {
-      if (kind === 'login') refusals = 0;
+      if (refusals > 0) options.logins.well();
+      refusals = 0;
       if (problem === '' || trial) return;
       trial = true;
       options.onChange();
@@ -127,7 +142,6 @@ export function createRelayHealth(options: {
       trial = false;
       kind = undefined;
       problem = '';
-      refusals = 0;
       keep(undefined);
       options.onChange();
     },
@@ -148,4 +162,23 @@ export function createRelayHealth(options: {
     },
     status: () => ({ id: options.id, up: problem === '', problem }),
   };
+}
+
+/** What the last life left: a pause of the account, or refused logins. */
+function begin(
+  options: {
+    readonly pause: Pause | undefined;
+    readonly queueClock: { readonly now: () => number };
+    readonly logins: Logins;
+  },
+  rareMs: () => number,
+): { readonly kind: 'account' | 'login'; readonly leftMs: number; readonly text: string } {
+  const { logins, pause, queueClock } = options;
+  const pauseMs = pause === undefined ? 0 : pause.untilMs - queueClock.now();
+  if (pause !== undefined && pauseMs > 0) return { kind: 'account', leftMs: pauseMs, text: pause.text };
+  const { past } = logins;
+  if (past === undefined) return { kind: 'login', leftMs: 0, text: '' };
+  const waitMs = past.refusals >= refusalsToOpen ? rareMs() : 60_000 * 2 ** (past.refusals - 1);
+  const text = 'Before the last start the login was refused ' + past.refusals + ' times in a row, with the same secret';
+  return { kind: 'login', leftMs: waitMs - past.sinceMs, text };
 }

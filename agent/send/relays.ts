@@ -3,6 +3,7 @@ import type { Clock } from '#shared/clock.ts';
 import type { Log } from '#shared/log.ts';
 import type { Database } from '#shared/sqlite.ts';
 import type { SendLimits } from '../accounts/presets.ts';
+import { createLoginMemory } from '../accounts/login-memory.ts';
 import type { SecretSource } from '../accounts/secret.ts';
 import type { RelayConfig } from '../config.ts';
 import type { Endpoint } from '../net/socket.ts';
@@ -10,7 +11,7 @@ import { openBudget } from './budget.ts';
 import type { Budget, BudgetLeft } from './budget.ts';
 import type { QueueClock } from './queue-clock.ts';
 import { createRelayHealth } from './relay-health.ts';
-import type { Pause, RelayHealth } from './relay-health.ts';
+import type { Logins, Pause, RelayHealth } from './relay-health.ts';
 import { chainOf, createRouteOf, standInOf } from './route.ts';
 import { createSources } from './runner.ts';
 import { retryWaitMs } from './schedule.ts';
@@ -32,6 +33,8 @@ export type Relay = {
   readonly health: RelayHealth;
   readonly budget: Budget;
   readonly pace: RetryPace;
+  /** File or environment hold another secret than the refused one. */
+  readonly secretChanged: () => boolean;
   /** Written by the line of its sessions. */
   readonly use: { sessions: number };
 };
@@ -134,6 +137,7 @@ function openRelay(options: Parameters<typeof openRelays>[0], setup: RelaySetup)
   const { config, limits, origin } = setup;
   const { id } = config;
   const pace = { firstMs: config.retryFirstSeconds * 1_000, maxMs: config.retryMaxSeconds * 1_000 };
+  const { secretChanged, ...logins } = openLogins(options, setup);
   const health = createRelayHealth({
     id,
     origin,
@@ -147,9 +151,36 @@ function openRelay(options: Parameters<typeof openRelays>[0], setup: RelaySetup)
     linePace: { firstMs: Math.min(pace.firstMs, 5_000), maxMs: Math.min(pace.maxMs, 60_000) },
     loginPace: { firstMs: Math.min(pace.firstMs, 60_000), maxMs: Math.min(pace.maxMs, 900_000) },
     ...pauseIn(db, id),
+    logins,
   });
   const use = { sessions: 0 };
-  return { id, setup, health, pace, use, budget: openBudget({ db, queueClock, relay: id, limits }) };
+  return { id, setup, health, pace, use, secretChanged, budget: openBudget({ db, queueClock, relay: id, limits }) };
+}
+
+function openLogins(
+  options: Parameters<typeof openRelays>[0],
+  { config, secret }: RelaySetup,
+): Logins & Pick<Relay, 'secretChanged'> {
+  const { clock, db, log } = options;
+  // Accounts of receiving have plain ids in the same table.
+  const memory = createLoginMemory({ db, account: 'relay ' + config.id, now: clock.now, log });
+  const past = memory.begin(false);
+  const stored = past.refusals > 0 ? secret.stored() : undefined;
+  /** The secret that the last life saw refused, until this one has tried it. */
+  let former = stored !== undefined && past.isRefused(stored) ? stored : undefined;
+  return {
+    past: former === undefined ? undefined : { refusals: past.refusals, sinceMs: past.sinceRefusalMs },
+    refused(refusals) {
+      former = undefined;
+      memory.refused(refusals, secret.stored());
+    },
+    well() {
+      former = undefined;
+      memory.well();
+    },
+    // What cannot be read is no change.
+    secretChanged: () => (former === undefined ? secret.changed() : (secret.stored() ?? former) !== former),
+  };
 }
 
 function routeParts({ fallback, id, senders }: RelayConfig) {

@@ -144,3 +144,17 @@ test('what cannot work is refused with the option that is wrong', async (t) => {
     assert.match(error, message);
   }
 });
+
+test('login takes a relay by its id too, and says what that one lacks', async (t) => {
+  const password = '    password: {env: P}\n';
+  const relay = (deviceUrl: string): string =>
+    'relays:\n  - id: outgoing\n    host: smtp.provider.test\n    user: info@provider.test\n' +
+    options('https://login.provider.test/token', undefined, '{file: token}') +
+    deviceUrl;
+  const site = createSite(t, password + relay(''));
+  const { code, error } = await site.login(undefined, 'outgoing');
+  assert.equal(code, 2);
+  assert.match(error, /option relays\[0\]\.oauth\.deviceUrl: found nothing/);
+  const unknown = await site.login(undefined, 'nobody');
+  assert.match(unknown.error, /Cannot log in nobody: no such account, expected one of info, outgoing/);
+});

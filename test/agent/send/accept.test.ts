@@ -58,7 +58,13 @@ function failingFiles(failing: Failing | undefined, code: string, armed: () => b
   };
 }
 
-async function start(t: TestContext, failing?: Failing, code = 'EIO', maxSizeBytes = 100_000) {
+async function start(
+  t: TestContext,
+  failing?: Failing,
+  code = 'EIO',
+  maxSizeBytes = 100_000,
+  freeBytes?: () => Promise<number>,
+) {
   const state = await openState(t);
   let armed = false;
   const spool = createSpool({
@@ -84,7 +90,7 @@ async function start(t: TestContext, failing?: Failing, code = 'EIO', maxSizeByt
   });
   const log = createLog({ name: 'test', level: 'silent' });
   const accept = createAccept({
-    spool,
+    spool: freeBytes === undefined ? spool : { ...spool, freeBytes },
     group,
     quota: noQuota,
     log,
@@ -218,6 +224,20 @@ test('accept() refuses a loop, too many hops and a header without end, and keeps
     ['554 5.4.6', '554 5.4.6', '552 5.3.4'],
   );
   assert.deepEqual(await left(), { queue: [], temp: [] });
+});
+
+test('a mail that said nothing of its size stops before it has filled the disk, and leaves nothing', async (t) => {
+  let read = 0;
+  const { accept, added, left } = await start(t, undefined, 'EIO', 50_000_000, async () => 20_000_000 - read);
+  async function* endless(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from('From: sales@office.test\r\n\r\n');
+    for (; read < 40_000_000; read += 1_000_000) yield Buffer.alloc(1_000_000, 'x\r\n');
+  }
+  const answer = await accept(submission, endless());
+  assert.deepEqual([answer.ok, 'code' in answer && answer.code], [false, 452]);
+  assert.deepEqual(await left(), { queue: [], temp: [] });
+  assert.equal(added.length, 0);
+  assert.equal(read, 40_000_000, 'read to its end, or the client would never see the answer');
 });
 
 test('a client cannot write its own header lines with its name', async (t) => {

@@ -157,6 +157,32 @@ test('24b: a refused login is not a refusal of mail, and an open breaker still t
   assert.deepEqual([only(rig)?.state, only(rig)?.recipients[0]?.attempts], ['queued', 0]);
 });
 
+test('24c: refused logins are known after a restart, until the secret is another one', async (t) => {
+  const first = await startScene(t, { relayPassword: 'mistaken-key' });
+  await first.rig.submit();
+  for (const tries of [1, 2, 3]) {
+    await waitFor('login ' + tries, () => said(first.relay, 'AUTH').length === tries);
+    await settle();
+    if (tries < 3) first.clock.advance(60_000 * tries + 1_000);
+  }
+  await first.rig.send.stop();
+  let password = 'mistaken-key';
+  const { clock, relay, rig } = await startScene(t, {
+    state: first.rig.state,
+    relaySecret: passwordSource(() => password),
+  });
+  clock.advance(1_800_000);
+  await settle();
+  assert.deepEqual(said(relay, 'AUTH'), []);
+  assert.match(problemOf(rig), /^Before the last start the login was refused 3 times in a row, with the same secret/);
+  password = 'relay-password';
+  clock.advance(6_000);
+  await empty(rig);
+  await rig.send.stop();
+  const third = await startScene(t, { state: first.rig.state });
+  assert.equal(problemOf(third.rig), '');
+});
+
 /** Gives `tokens` one after the other, the next one after a refusal. */
 function tokenSource(tokens: readonly string[]): SecretSource {
   let index = 0;
