@@ -92,10 +92,6 @@ export function createRows(db: Database) {
       'AND (absent = 1 OR gone_day IS NULL OR ? = 1) ' +
       'ORDER BY occurrence = ? DESC, id LIMIT 1',
   );
-  const contents = db.prepare(
-    'SELECT id, sha256 FROM received WHERE account = ? AND sha256 IS NOT NULL AND recheck = 0 ' +
-      "AND state IN ('handed-over', 'quarantined', 'delete-pending', 'passed-over')",
-  );
   const shared = db.prepare('SELECT DISTINCT uidl FROM received WHERE account = ? AND occurrence > 1');
   const lastOccurrence = db.prepare('SELECT max(occurrence) AS n FROM received WHERE account = ? AND uidl = ?');
   const passOver = db.prepare(
@@ -164,9 +160,6 @@ export function createRows(db: Database) {
           : strayHeader.get(account, fingerprint, listedBytes));
       return row === undefined ? undefined : decodeEntry(row);
     },
-    /** Ids of mails that are known, by their content; not of those that are in doubt. */
-    contents: (account: string): ReadonlyMap<string, number> =>
-      new Map(contents.all(account).map((row) => [String(row['sha256']), Number(row['id'])])),
     sharedUidls: (account: string): ReadonlySet<string> => new Set(shared.all(account).map(uidlOf)),
     strays: (account: string): readonly Entry[] => strays.all(account).map(decodeEntry),
     /**

@@ -101,8 +101,6 @@ export type Ledger = Days & {
   readonly compare: (ids: readonly number[]) => void;
   /** UIDLs that stand for several mails, or did lately. */
   readonly sharedUidls: (account: string) => ReadonlySet<string>;
-  /** Ids of mails that were dealt with, by their content; not of those that are in doubt. */
-  readonly contents: (account: string) => ReadonlyMap<string, number>;
   /** A mail with this content is in doubt or missing. */
   readonly hasStray: (account: string, content: Content) => boolean;
   /** Mails whose place is in doubt, or that are missing though we did not delete them. */
@@ -234,7 +232,6 @@ export function createLedger(options: {
       }),
     compare: (ids) => transaction(db, () => ids.forEach((id) => rows.doubtOne(id))),
     sharedUidls: rows.sharedUidls,
-    contents: rows.contents,
     hasStray: (account, content) => rows.stray(account, content) !== undefined,
     strays: rows.strays,
     recognise: (account, finds, today) => transaction(db, () => recognise(rows, account, finds, today)),

@@ -50,7 +50,7 @@ export function mustCompareFirst(run: Run, item: Item, mail: Pick<FetchedMail, '
   const { sha256 } = mail;
   memory.compared ??= new Set();
   if (item.listed.uidl === '' || item.entry.sha256 === sha256 || memory.compared.has(sha256)) return false;
-  run.known ??= ledger.contents(account.id);
+  run.known ??= contentsOf(run);
   const id = run.known.get(sha256);
   if (id === undefined || id === item.entry.id) return false;
   const fingerprint = fingerprintOfHead(mail.head);
@@ -62,6 +62,12 @@ export function mustCompareFirst(run: Run, item: Item, mail: Pick<FetchedMail, '
   memory.compared.add(sha256);
   doubtAll(run, item);
   return true;
+}
+
+/** Ids of mails that were dealt with, by their content; not of those that are in doubt. */
+function contentsOf(run: Run): ReadonlyMap<string, number> {
+  const known = (run.items ?? []).filter(({ entry }) => isKnown(entry) && !entry.recheck);
+  return new Map(known.flatMap(({ entry }) => (entry.sha256 === undefined ? [] : [[entry.sha256, entry.id] as const])));
 }
 
 /** Which row stands where, after rows have changed places. */

@@ -73,7 +73,10 @@ export function createJudge(): Judge {
         if (number === undefined) continue;
         const readNow = read.some(([read, body]) => read === number && bodies.has(body));
         const readBefore = uidlsOf(answers, number).some((uidl) => knownUidls.has(uidl));
-        if (!readNow && !readBefore) faults.push(command + ' without a hand-over');
+        // It may have been handed over under another UIDL, that of a lie, and have been recognised by size and header.
+        const id = session.listed()[Number(number) - 1]?.id;
+        const takenBefore = id !== undefined && taken.has(id);
+        if (!readNow && !readBefore && !takenBefore) faults.push(command + ' without a hand-over');
         // Deletions are sent when everything else was answered, and are answered by a window at a time.
         const first = commands.findIndex((one) => one.startsWith('DELE '));
         const bad = answers.slice(0, first).find(({ status }) => status === 'bad' || status === 'missing');

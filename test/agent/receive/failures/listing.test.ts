@@ -117,6 +117,8 @@ failure('19', 'a mail is known by its UIDL, not by its number', async (t) => {
   pop3.mails.push(mail('d'));
   await bench.fetch();
   assert.deepEqual(delivered(smtp), ['a', 'b', 'c', 'd']);
+  // None of them was looked at again.
+  assert.deepEqual([count(pop3.commands, /^RETR/), count(pop3.commands, /^TOP/)], [4, 0]);
 });
 
 failure('22', 'sizes that are wrong in the listing change nothing', async (t) => {
