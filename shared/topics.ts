@@ -34,9 +34,9 @@ export function heldClientIdOf(address: Address, process: string): string {
 
 export function isClientIdOf(address: Address, clientId: string): boolean {
   const own = clientIdOf(address);
-  return (
-    clientId === own || (clientId.startsWith(own + '.held.') && /^[0-9a-f]{8,32}$/.test(clientId.slice(own.length + 6)))
-  );
+  if (clientId === own) return true;
+  const held = own + '.held.';
+  return clientId.startsWith(held) && /^[0-9a-f]{8,32}$/.test(clientId.slice(held.length));
 }
 
 /** Subscription for one leaf of every agent. */

@@ -13,7 +13,7 @@ import { openDatabase } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
 import type { AccountConfig, LocalConfig } from '../../../agent/config.ts';
 import { createLocal } from '../../../agent/local/local.ts';
-import type { Endpoint } from '../../../agent/net/socket.ts';
+import type { Endpoint, openSocket } from '../../../agent/net/socket.ts';
 import { ledgerSchema } from '../../../agent/receive/ledger.ts';
 import { createReceive } from '../../../agent/receive/receive.ts';
 import type { AccountStatus, Receive } from '../../../agent/receive/receive.ts';
@@ -62,6 +62,8 @@ export async function createBench(
     readonly reached?: (checkpoint: Checkpoint, db: Database) => void;
     readonly timeouts?: Partial<Pop3Timeouts>;
     readonly check?: CheckSetup;
+    /** Sockets of another kind. */
+    readonly connect?: typeof openSocket;
     /** The last time that a person adopted the state. */
     readonly adoption?: string;
   },
@@ -106,6 +108,7 @@ export async function createBench(
     folder,
     adoption: options.adoption ?? '',
     ...(options.check && { check: options.check }),
+    ...(options.connect && { connect: options.connect }),
     timeouts: { connectMs: 5_000, replyMs: 5_000, progressMs: 5_000, ...options.timeouts },
   });
   const controller = new AbortController();

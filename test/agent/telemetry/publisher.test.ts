@@ -77,7 +77,11 @@ async function startBroker(t: TestContext, options: AedesOptions = {}) {
   };
 }
 
-function startPublisher(t: TestContext, url: string, options: { readonly ackTimeoutMs?: number } = {}) {
+function startPublisher(
+  t: TestContext,
+  url: string,
+  options: { readonly ackTimeoutMs?: number; readonly onDoubt?: (reason: string) => void } = {},
+) {
   const folder = mkdtempSync(join(tmpdir(), 'mailferry-publisher-'));
   const db = openDatabase({ path: ':memory:', schema: [journalSchema] });
   const outbox = openOutbox({ folder, journal: createJournal(db), maxBytes: 1e9, clock: systemClock });
@@ -171,9 +175,11 @@ test('while no collector acknowledges, one batch is tried at a time and the stat
   assert.equal(publisher.problem(), '');
 });
 
-test('an outbox put back from a backup sends everything under a new name', async (t) => {
+test('an outbox put back from a backup sends everything under a new name, and puts the state in doubt', async (t) => {
   const { port, seqs, ack } = await startBroker(t);
-  const { outbox, say } = startPublisher(t, 'mqtt://127.0.0.1:' + port);
+  const doubts: string[] = [];
+  const onDoubt = (reason: string): void => void doubts.push(reason);
+  const { outbox, say } = startPublisher(t, 'mqtt://127.0.0.1:' + port, { onDoubt });
   say();
   say();
   await waitFor('two batches', () => seqs.length === 2);
@@ -182,6 +188,7 @@ test('an outbox put back from a backup sends everything under a new name', async
   await waitFor('both again', () => seqs.length === 4);
   assert.notEqual(outbox.id(), before);
   assert.equal(outbox.health().batches, 2);
+  assert.match(doubts.join(), /^the collector has reports of this agent .*: an old backup, or a second agent$/);
 });
 
 const troubles: readonly (readonly [

@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test';
 import { connect } from 'mqtt';
 import type { IClientOptions, MqttClient } from 'mqtt';
 import { createLog } from '#shared/log.ts';
-import { clientIdOf, topicOf } from '#shared/topics.ts';
+import { clientIdOf, heldClientIdOf, topicOf } from '#shared/topics.ts';
 import type { Leaf } from '#shared/topics.ts';
 import { createEmbeddedBroker } from '../../../collector/broker/embedded.ts';
 import type { Ingest } from '../../../collector/ingest/ingest.ts';
@@ -195,6 +195,8 @@ const entries: readonly (readonly [what: string, options: IClientOptions])[] = [
   ['a wildcard as its name', { username: '+/+' }],
   ['the name of something every object has', { username: 'constructor' }],
   ["another agent's client id", { clientId: clientIdOf(good) }],
+  ['that of another agent that is held', { clientId: heldClientIdOf(good, '0123456789abcdef') }],
+  ['its own with more behind it', { clientId: clientIdOf(evil) + '.held.+/#' }],
   ['no client id', { clientId: '' }],
   ['a session that is to be kept', { clean: false }],
   ['MQTT 5', { protocolVersion: 5 }],
