@@ -41,6 +41,8 @@ export type PostfixOptions = {
   readonly mailboxes?: readonly string[];
   /** Who may log in at the submission port. */
   readonly users?: Readonly<Record<string, string>>;
+  /** Text for the dovecot that checks logins. */
+  readonly auth?: string;
   /** Parameters of main.cf that replace the lab's. */
   readonly main?: Readonly<Record<string, string>>;
 };
@@ -144,8 +146,8 @@ async function prepareAuth(
   if (options.role !== 'relay') return undefined;
   const folder = join(options.folder, 'auth');
   await mkdir(folder);
-  const { certificate, users = {} } = options;
-  return prepareDovecot({ folder, certificate, users, ports: { auth: port }, extra: '' });
+  const { auth = '', certificate, users = {} } = options;
+  return prepareDovecot({ folder, certificate, users, ports: { auth: port }, extra: auth });
 }
 
 /** master changes its user back and forth, and with that loses the order to end with the test's process; a shell keeps it. */
