@@ -1,5 +1,4 @@
 // Time for every room. Promise: wall time is for what people read, monotonic time is for durations and deadlines.
-import { setTimeout as delay } from 'node:timers/promises';
 
 export type Clock = {
   /** Wall clock, milliseconds since 1970. May jump; never subtract two of these to get a duration. */
@@ -13,10 +12,15 @@ export type Clock = {
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  sleep: async (ms, signal) => {
-    if (signal?.aborted) return;
-    await delay(ms, undefined, signal ? { signal } : undefined).catch((error: unknown) => {
-      if (!signal?.aborted) throw error;
-    });
-  },
+  sleep: (ms, signal) =>
+    new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const wake = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, ms);
+      signal?.addEventListener('abort', wake, { once: true });
+    }),
 };

@@ -24,7 +24,7 @@ export function createBell(clock: Pick<Clock, 'sleep'>): Bell {
         return;
       }
       const awake = new AbortController();
-      const wake = (): void => awake.abort();
+      const wake = (): void => awake.abort('rung'); // without a reason an error would be made for each
       waiting.add(wake);
       signal.addEventListener('abort', wake, { once: true });
       try {

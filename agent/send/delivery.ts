@@ -6,6 +6,7 @@ import { maskAddress } from '#shared/log.ts';
 import type { Log } from '#shared/log.ts';
 import { ConversationError } from '../smtp/conversation.ts';
 import type { SendResult } from '../smtp/conversation.ts';
+import { maskReply } from '../smtp/reply.ts';
 import type { SendLimits } from '../accounts/presets.ts';
 import { attemptOfError, attemptOfResult } from './attempt.ts';
 import type { About, Attempt } from './attempt.ts';
@@ -13,6 +14,7 @@ import type { Bandwidth } from './bandwidth.ts';
 import type { Budget } from './budget.ts';
 import { firstGroup, readLimits } from './gate.ts';
 import type { Recipient } from './outcome.ts';
+import type { IndexCommit } from './index-commit.ts';
 import { persist } from './persist.ts';
 import { lanes } from './queue-lanes.ts';
 import type { Queue, QueuedMail, Seconds } from './queue.ts';
@@ -24,6 +26,8 @@ export type DeliveryOptions = {
   readonly relay: string;
   readonly about: () => About;
   readonly limits: SendLimits;
+  /** Resolves when the changes are on disk. */
+  readonly durably: IndexCommit['run'];
   readonly bandwidth: Bandwidth;
   readonly budget: Budget;
   readonly health: RelayHealth;
@@ -76,8 +80,8 @@ export function createDelivery(
       eightBit,
       dsn: mail.wishes.dsn,
       recipientDsn: group.map((recipient) => recipient.dsn ?? {}),
-      beforeDot: () => {
-        queue.markDot(mail.id, group, relay, () => budget.book(group.length));
+      beforeDot: async () => {
+        await options.durably(() => queue.markDot(mail.id, group, relay, () => budget.book(group.length)));
         options.reached('send.before-dot');
       },
       signal,
@@ -124,12 +128,12 @@ export function createDelivery(
   async function keep(mail: QueuedMail, { attempt, seconds }: Tried, signal: AbortSignal): Promise<void> {
     const { id } = mail;
     if (attempt.lost === true) {
-      const told = await persist({ work: () => queue.lose(id), clock, log, signal });
+      const told = await persist({ work: () => options.durably(() => queue.lose(id)), clock, log, signal });
       if (told.noticed) options.onNotice();
       log.error({ mail: id }, 'the file of a queued mail is missing, the mail is lost');
       return;
     }
-    const work = () => queue.record(mail, attempt.outcomes, { relay, seconds });
+    const work = () => options.durably(() => queue.record(mail, attempt.outcomes, { relay, seconds }));
     const recorded = await persist({ work, clock, log, signal });
     options.reached('send.recorded');
     tell(log, relay, mail, attempt);
@@ -138,20 +142,20 @@ export function createDelivery(
   }
 
   return async (job, session, signal) => {
-    const usable = (): Delivered => ({ usable: session.conversation.usable(), session: 'keep' });
     const mail = queue.load(job.id);
     const group = mail === undefined ? [] : groupOf(job, mail, session);
-    if (mail === undefined || group.length === 0) return usable();
+    if (mail === undefined || group.length === 0)
+      return { usable: session.conversation.usable(), session: 'keep', tried: false };
     const release = budget.reserve(group.length);
     try {
       const tried = await tryMail(mail, group, session, signal);
-      if (tried === 'stale') return { usable: false, session: 'keep' };
+      if (tried === 'stale') return { usable: false, session: 'keep', tried: true };
       await keep(mail, tried, signal);
       const { answered, mostRecipients, trouble } = tried.attempt;
       if (mostRecipients !== undefined) learned = Math.min(learned, mostRecipients);
       if (trouble !== undefined) health.failed(trouble);
       else if (answered) health.succeeded();
-      return { usable: session.conversation.usable(), session: tried.attempt.session };
+      return { usable: session.conversation.usable(), session: tried.attempt.session, tried: true };
     } finally {
       release();
     }
@@ -160,7 +164,14 @@ export function createDelivery(
 
 function tell(log: Log, relay: string, mail: QueuedMail, attempt: Attempt): void {
   for (const { recipient, reason, reply, result } of attempt.outcomes) {
-    const facts = { mail: mail.id, relay, to: maskAddress(recipient.address), result, reply, rule: reason?.rule };
+    const facts = {
+      mail: mail.id,
+      relay,
+      to: maskAddress(recipient.address),
+      result,
+      reply: maskReply(reply),
+      rule: reason?.rule,
+    };
     if (result === 'sent' || result === 'untouched') log.debug(facts, 'mail tried');
     else log.warn(facts, 'mail tried');
   }

@@ -1,5 +1,6 @@
 // Simultaneous clients share the fsync of the queue folder and the commit of the index: whoever comes while one is under
-// way goes with the next. Promise: join() resolves only after a folder fsync and a commit that both began after it was called.
+// way goes with the next. Promise: join() resolves only after a folder fsync that began after it was called, and a commit
+// that began after that fsync.
 
 export type GroupCommit = {
   /** `work` runs inside the shared transaction. Rejects when the fsync or the transaction failed: nothing of the group is done then. */
@@ -14,27 +15,38 @@ type Member = { readonly work: () => void; readonly settle: (error?: unknown) =>
 
 export function createGroupCommit(options: {
   readonly syncFolder: () => Promise<void>;
-  readonly commit: (work: () => void) => void;
+  /** Resolves when it is on disk. */
+  readonly commit: (work: () => void) => void | Promise<void>;
   readonly onLazyFailure: (error: unknown) => void;
   readonly lazyMs?: number;
 }): GroupCommit {
   let waiting: Member[] = [];
   let lazy: (() => void)[] = [];
   let running: Promise<void> | undefined;
+  /** The folder of the next group is on its way to the disk while these are. */
+  const commits = new Set<Promise<void>>();
   let timer: NodeJS.Timeout | undefined;
 
   async function runGroup(members: readonly Member[], later: readonly (() => void)[]): Promise<void> {
-    try {
-      await options.syncFolder();
-      options.commit(() => {
-        for (const member of members) member.work();
-        for (const work of later) work();
-      });
-    } catch (error) {
+    const fail = (error: unknown): void => {
       for (const member of members) member.settle(error);
       if (later.length > 0) options.onLazyFailure(error);
-      return;
+    };
+    try {
+      await options.syncFolder();
+    } catch (error) {
+      return fail(error);
     }
+    const commit = commitGroup(members, later).catch(fail);
+    commits.add(commit);
+    void commit.finally(() => commits.delete(commit));
+  }
+
+  async function commitGroup(members: readonly Member[], later: readonly (() => void)[]): Promise<void> {
+    await options.commit(() => {
+      for (const member of members) member.work();
+      for (const work of later) work();
+    });
     for (const member of members) member.settle();
   }
 
@@ -73,6 +85,7 @@ export function createGroupCommit(options: {
       clearTimeout(timer);
       timer = undefined;
       while (busy()) await start();
+      await Promise.all(commits);
     },
   };
 }

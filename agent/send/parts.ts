@@ -5,7 +5,6 @@ import { describe } from '#shared/failure.ts';
 import type { Journal } from '#shared/journal.ts';
 import type { Log } from '#shared/log.ts';
 import type { Meter } from '#shared/meter.ts';
-import { transaction } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
 import type { SubmissionConfig } from '../config.ts';
 import type { Local } from '../local/local.ts';
@@ -13,6 +12,8 @@ import { createAccept } from './accept.ts';
 import { createBell } from './bell.ts';
 import type { Bell } from './bell.ts';
 import { createGroupCommit } from './group-commit.ts';
+import { createIndexCommit } from './index-commit.ts';
+import type { IndexCommit } from './index-commit.ts';
 import { createGuards } from './guards.ts';
 import type { Guards } from './guards.ts';
 import type { LocalLoginSetup } from './local-login.ts';
@@ -88,6 +89,8 @@ export type Parts = {
   readonly onGone: (id: string) => void;
   /** As part of addresses and headers. */
   readonly hostname: string;
+  /** Changes of the index; resolves when they are on disk. */
+  readonly durably: IndexCommit['run'];
   readonly close: () => Promise<void>;
 };
 
@@ -108,9 +111,10 @@ export function createParts(options: SendOptions): Parts {
     paceOf: relays.paceOf,
     tells: (sender) => sender !== '' && local !== undefined && (isLocal(sender) || options.operator !== undefined),
   });
+  const index = createIndexCommit({ db });
   const group = createGroupCommit({
     syncFolder: spool.syncFolder,
-    commit: (all) => transaction(db, all),
+    commit: index.run,
     onLazyFailure: (error) => log.error({ error: describe(error) }, 'rows of sent mails stay until the next start'),
   });
   const { onGone, settled } = createRemoval({ spool, log, forget: (id) => group.joinLater(() => queue.forget(id)) });
@@ -148,6 +152,7 @@ export function createParts(options: SendOptions): Parts {
     guards,
     accept,
     relays,
+    durably: index.run,
     view,
     work,
     onGone,
@@ -156,6 +161,8 @@ export function createParts(options: SendOptions): Parts {
     async close() {
       await settled();
       await group.flush();
+      await index.flush();
+      await index.close();
       await spool.close();
     },
   };
@@ -188,10 +195,21 @@ function createLine(options: SendOptions, parts: Parts, relay: Relay, claimed: S
     sessions: config.sessions,
     mailsPerSession: limits.messagesPerConnection ?? mailsPerSession,
     sources: () => relays.sourcesOf(id),
-    secretChanged: setup.secret.changed,
+    secretChanged: relay.secretChanged,
     open: (signal) => openRelaySession({ setup, hostname, clock, log, signal }),
     troubleOf: (error) => troubleOfOpening(error, about()),
-    deliver: createDelivery({ ...own, relay: id, about, limits, bandwidth, spool, reached, onGone, onNotice }),
+    deliver: createDelivery({
+      ...own,
+      durably: parts.durably,
+      relay: id,
+      about,
+      limits,
+      bandwidth,
+      spool,
+      reached,
+      onGone,
+      onNotice,
+    }),
     ring: work.ring,
   });
 }

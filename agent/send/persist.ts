@@ -8,7 +8,7 @@ const pauseMs = 1_000;
 
 /** Throws the last failure when aborted. */
 export async function persist<T>(options: {
-  readonly work: () => T;
+  readonly work: () => T | Promise<T>;
   readonly clock: Pick<Clock, 'sleep'>;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -16,7 +16,7 @@ export async function persist<T>(options: {
   let told = '';
   for (;;) {
     try {
-      return options.work();
+      return await options.work();
     } catch (error) {
       if (options.signal.aborted) throw error;
       const text = describe(error);

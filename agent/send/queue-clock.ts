@@ -5,6 +5,7 @@ import type { Database } from '#shared/sqlite.ts';
 
 /** How much of the time in which the agent did not run counts: enough for every retry, too little for a clock jump to expire a mail. */
 const maxAwayMs = 3_600_000;
+const saveEveryMs = 1_000;
 
 export type QueueClock = {
   readonly now: () => number;
@@ -28,10 +29,14 @@ export function openQueueClock(options: { readonly db: Database; readonly clock:
   const base = (read('queue-ms') ?? 0) + Math.min(Math.max(awayMs, 0), maxAwayMs);
   const startedAt = clock.monotonic();
   const now = (): number => Math.round(base + clock.monotonic() - startedAt);
+  let savedAt = -Infinity;
   return {
     now,
     toWall: (ms) => Math.round(clock.now() + ms - now()),
     save() {
+      // Behind by a second it is made good at the next start by the wall clock; at each mail it would be a page of the log more.
+      if (clock.monotonic() - savedAt < saveEveryMs) return;
+      savedAt = clock.monotonic();
       write.run('queue-ms', String(now()));
       write.run('queue-wall', String(Math.round(clock.now())));
     },

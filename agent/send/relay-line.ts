@@ -18,7 +18,12 @@ export type Session = { readonly conversation: Conversation; mails: number; used
 /** A mail that is due, claimed by nobody. `relay`: whose mail it is; another one's when this relay stands in. */
 export type Job = { readonly id: string; readonly relay: string; readonly standIn: boolean; readonly lane: Lane };
 /** `session`: what the relay wants to be done about this one, or about how many there are. */
-export type Delivered = { readonly usable: boolean; readonly session: Judgement['session'] };
+export type Delivered = {
+  readonly usable: boolean;
+  readonly session: Judgement['session'];
+  /** False when nothing of the mail was for this relay now. */
+  readonly tried: boolean;
+};
 
 export type LineOptions = {
   readonly id: string;
@@ -64,6 +69,7 @@ const fewerMs = 600_000;
 /** A relay that is down is tried so often although no mail is for it, or nobody would learn that it works again. */
 const probeMs = 300_000;
 const lookForSecretMs = 5_000;
+const nothingMs = 1_000;
 
 export function createRelayLine(options: LineOptions): RelayLine {
   const { budget, claimed, clock, health, log, queue, use } = options;
@@ -151,7 +157,9 @@ export function createRelayLine(options: LineOptions): RelayLine {
   async function carry(job: Job, session: Session, abort: AbortSignal): Promise<Session | undefined> {
     try {
       const done = await options.deliver(job, session, abort);
-      session.usedAt = clock.monotonic();
+      // What was found due and is not to be sent after all must not be found again at once.
+      if (done.tried) session.usedAt = clock.monotonic();
+      else await clock.sleep(nothingMs, abort);
       if (done.session === 'fewer') {
         fewer = { sessions: Math.max(1, use.sessions - 1), until: clock.monotonic() + fewerMs };
         log.info({ relay: options.id, sessions: fewer.sessions }, 'the relay wants fewer sessions');
@@ -202,7 +210,7 @@ export function createRelayLine(options: LineOptions): RelayLine {
     if (leftMs <= 0 || stop.aborted) return false;
     const awake = new AbortController();
     let called = false;
-    const end = (): void => awake.abort();
+    const end = (): void => awake.abort('called'); // without a reason an error would be made for each
     const call = (): void => {
       called = true;
       end();
@@ -246,6 +254,8 @@ export function createRelayLine(options: LineOptions): RelayLine {
     step(stop, abort) {
       if (failure !== undefined) throw failure.error;
       if (stop.aborted) return Infinity;
+      // All are at work: who is done looks for the next mail itself.
+      if (idle.length === 0 && running.size >= most()) return Infinity;
       const dueMs = untilDueMs();
       if (dueMs === Infinity) return stepIdle(stop, abort);
       if (health.kind() === 'login' && health.waitMs() > 0 && options.secretChanged()) health.renewed();

@@ -51,10 +51,17 @@ export const relaySchema = Type.Object(
     ),
     oauth: explain('Logs in with an OAuth2 token (XOAUTH2) instead of a password.', Type.Optional(oauthSchema)),
     auth: explain(
-      'How to log in. auto: xoauth2 with oauth, else PLAIN or LOGIN, what the relay offers.',
-      Type.Union([Type.Literal('auto'), Type.Literal('plain'), Type.Literal('login'), Type.Literal('xoauth2')], {
-        default: 'auto',
-      }),
+      'How to log in. auto: xoauth2 with oauth, else PLAIN or LOGIN, what the relay offers, and never without; none: no login, for a relay that knows its clients by their address.',
+      Type.Union(
+        [
+          Type.Literal('auto'),
+          Type.Literal('plain'),
+          Type.Literal('login'),
+          Type.Literal('xoauth2'),
+          Type.Literal('none'),
+        ],
+        { default: 'auto' },
+      ),
     ),
     name: explain("Our name in EHLO; by default this machine's.", Type.Optional(hostSchema())),
     senders: explain(
@@ -127,7 +134,7 @@ export function loginOf(relay: RelayConfig): AccountOptions & { readonly id: str
     ...(relay.pins === undefined ? {} : { pins: relay.pins }),
     ...(relay.password === undefined ? {} : { password: relay.password }),
     ...(oauth === undefined ? {} : { oauth: { ...oauth, ...(scope === undefined ? {} : { scope }) } }),
-    auth,
+    auth: auth === 'none' ? 'auto' : auth,
     intervalSeconds: 0,
   };
 }

@@ -18,6 +18,7 @@ export async function openRelaySession(options: {
   const { clock, hostname, log, setup, signal } = options;
   const { config, endpoint, secret } = setup;
   const { auth, name = hostname, user } = config;
+  if (auth === 'none') return openConversation({ endpoint, protocol: 'smtp', name, signal, clock, log });
   const open = (shown: LoginSecret): Promise<Conversation> =>
     openConversation({ endpoint, protocol: 'smtp', name, signal, clock, log, login: { user, auth, ...shown } });
   const shown = await secret.read(signal);

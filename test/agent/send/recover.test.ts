@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test';
 import type { Local } from '../../../agent/local/local.ts';
 import { createLab } from '../../lab/lab.ts';
 import { waitFor } from '../../lab/wait.ts';
-import { openStateDb, startRig } from './rig.ts';
+import { letter, openStateDb, startRig } from './rig.ts';
 import type { Rig, State } from './rig.ts';
 
 const login = { user: 'relay-user', password: 'relay-password' };
@@ -162,7 +162,8 @@ test('an open row whose file vanishes while running is held when its try comes',
   const proxy = await lab.proxy({ to: relay });
   await proxy.refuse(true);
   const rig = await startRig(t, { relay: proxy });
-  await rig.submit();
+  // A small one would go all the same, from memory.
+  await rig.submit({ raw: letter('A line of a long mail.\r\n'.repeat(4_000)) });
   for (const name of await rig.files()) await fs.rm(join(queueFolder(rig.state), name));
   await proxy.refuse(false);
   await waitFor('held', () => rig.send.queue.list()[0]?.problem === 'Its spool file is missing');

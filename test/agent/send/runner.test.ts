@@ -221,7 +221,8 @@ test('a relay out of reach stops the relay, not the mail; when it is back the ma
   }
   await proxy.refuse(false);
   await empty(rig);
-  assert.deepEqual(rig.send.relays(), [{ id: 'provider', up: true, problem: '', waits: '', sessions: 1 }]);
+  const states = rig.send.relays().map(({ sessions, ...state }) => ({ ...state, used: sessions > 0 }));
+  assert.deepEqual(states, [{ id: 'provider', up: true, problem: '', waits: '', used: true }]);
 });
 
 test('a wrong password is tried rarely and by one session only; nothing is bounced', async (t) => {

@@ -1,0 +1,95 @@
+// Changes of the index go to the disk together: nobody is told that his is there before it is.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { createIndexCommit, NotDurable } from '../../../agent/send/index-commit.ts';
+import { openState } from './rig.ts';
+
+/** An index whose disk answers when the test says so. */
+async function start(t: TestContext) {
+  const { db } = await openState(t);
+  db.exec('CREATE TABLE note (text TEXT PRIMARY KEY) STRICT');
+  const insert = db.prepare('INSERT INTO note (text) VALUES (?)');
+  const syncs: PromiseWithResolvers<void>[] = [];
+  const index = createIndexCommit({
+    db,
+    sync() {
+      const asked = Promise.withResolvers<void>();
+      syncs.push(asked);
+      return asked.promise;
+    },
+  });
+  const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+  const notes = (): readonly string[] =>
+    db
+      .prepare('SELECT text FROM note ORDER BY text')
+      .all()
+      .map((row) => String(row['text']));
+  return { db, index, insert, notes, syncs, turn };
+}
+
+test('nobody is answered before the disk has what was written, and later work waits for the next time', async (t) => {
+  const { index, insert, notes, syncs, turn } = await start(t);
+  const told: string[] = [];
+  const say = (text: string): Promise<number> => index.run(() => insert.run(text)).then(() => told.push(text));
+  const first = Promise.all([say('a'), say('b')]);
+  await turn();
+  assert.equal(syncs.length, 1, 'two changes of one turn are one commit');
+  const second = say('c');
+  await turn();
+  assert.deepEqual([told, notes()], [[], ['a', 'b']], 'written, but told to nobody');
+  syncs[0]?.resolve();
+  await first;
+  await turn();
+  assert.deepEqual([told, syncs.length], [['a', 'b'], 2]);
+  syncs[1]?.resolve();
+  await second;
+  assert.deepEqual(notes(), ['a', 'b', 'c']);
+});
+
+test('work that throws is undone alone; the others of its commit are done', async (t) => {
+  const { index, insert, notes, syncs, turn } = await start(t);
+  const good = index.run(() => {
+    insert.run('good');
+    return 'done';
+  });
+  const bad = index.run(() => {
+    insert.run('half');
+    throw new Error('planted');
+  });
+  const refused = assert.rejects(bad, /planted/);
+  await turn();
+  for (const sync of syncs) sync.resolve();
+  await refused;
+  assert.equal(await good, 'done');
+  assert.deepEqual(notes(), ['good']);
+});
+
+test('a disk that fails at the end is told to each of the commit, and the next commit is tried all the same', async (t) => {
+  const { index, insert, syncs, turn } = await start(t);
+  const failed = assert.rejects(
+    index.run(() => insert.run('a')),
+    NotDurable,
+  );
+  await turn();
+  syncs[0]?.reject(new Error('EIO'));
+  await failed;
+  const next = index.run(() => insert.run('b'));
+  await turn();
+  syncs[1]?.resolve();
+  await next;
+});
+
+test('the database is left as strict as it was, and commits of others stay durable by themselves', async (t) => {
+  const { db } = await openState(t);
+  db.exec('CREATE TABLE note (text TEXT PRIMARY KEY) STRICT');
+  const index = createIndexCommit({ db });
+  const strictness = (): unknown => db.prepare('PRAGMA synchronous').get()?.['synchronous'];
+  assert.equal(strictness(), 2);
+  await index.run(() => db.exec("INSERT INTO note VALUES ('a')"));
+  assert.equal(strictness(), 2);
+  await assert.rejects(index.run(() => db.exec('no such statement')));
+  assert.equal(strictness(), 2);
+  await index.flush();
+  await index.close();
+});
