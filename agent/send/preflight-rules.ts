@@ -103,6 +103,15 @@ export const preflightRules: readonly PreflightRule[] = [
     source: 'loganmarchione/docker-postfixrelay #46; gophish/gophish #2900',
   },
   {
+    id: 'from-rewritten',
+    presets: google,
+    check: { kind: 'from-is-login' },
+    doubt: 'an address that is set up under "send mail as" stays',
+    meaning: 'The header From is not the address of the login: Google writes that one in its place',
+    remedy: 'Add the address at Gmail under "Send mail as", or give it a relay of its own',
+    source: 'decke/smtprelay #147; gophish/gophish #1311',
+  },
+  {
     id: 'too-big',
     presets: ['gmx', 'web-de'],
     check: { kind: 'size', bytes: 69_920_427 },

@@ -42,6 +42,7 @@ const rows: readonly (readonly [header: string, preset: string, rule: string])[]
   ],
   [good.replace('sales@office.test', 'info@office.test'), 'gmx', 'from-not-login'],
   [good.replace('sales@office.test', 'info@office.test'), 'ionos', ''],
+  [good.replace('sales@office.test', 'info@office.test'), 'gmail', 'from-rewritten'],
 ];
 
 test('each rule finds what its provider was told to refuse, and nothing else', () => {
