@@ -84,6 +84,7 @@ export const agentStatusSchema = Type.Object({
         port: Type.Number(),
         implicitPort: Type.Optional(Type.Number()),
         certificate: Type.Optional(Type.Object({ fingerprint: Type.String(), validUntil: Type.Number() })),
+        problem: Type.Optional(Type.String()),
       }),
     ),
   ),
@@ -200,6 +201,8 @@ export function troublesOf(status: Partial<AgentStatus>): readonly string[] {
     else if (paused) troubles.push('mailbox ' + id + ': paused');
   }
   if (local !== null && local.problem !== '') troubles.push('local mail server: ' + local.problem);
+  const { problem: submissionProblem = '' } = status.submission ?? {};
+  if (submissionProblem !== '') troubles.push('submission: ' + submissionProblem);
   for (const { problem } of scanners) if (problem !== '') troubles.push('content check: ' + problem);
   for (const { id, problem, standIn, waits = '' } of relays) {
     const other = standIn === undefined ? '' : ' (' + standIn + ' sends in its place)';

@@ -1,6 +1,6 @@
 // Who is who: users of the configuration, of `users.json`, and of the local mail server, in this order; the first that knows
 // the name decides. Promise: without a right password there are no rights; an empty password is never right; a user that is
-// removed from the file, or gets another password, is out with the next login.
+// removed from the file, or changed in it, is out with the next mail.
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '#shared/clock.ts';
 import { describe } from '#shared/failure.ts';
@@ -61,10 +61,8 @@ export function createAccounts(options: AccountsOptions): Accounts {
       if (stored === 'wrong') return wrong(true);
       if (stored !== undefined && stored !== 'unknown') {
         const { limits, mailServer, senders } = stored;
-        return {
-          ok: true,
-          rights: { user: name, senders, limits: { ...standard, ...limits }, ...(mailServer && { mailServer }) },
-        };
+        const own = { user: name, senders, limits: { ...standard, ...limits }, ...(mailServer && { mailServer }) };
+        return { ok: true, rights: { ...own, current: async () => (await file?.isThere(stored)) === true } };
       }
       return (await local?.check(name, password, address)) ?? wrong(false);
     },
@@ -95,7 +93,14 @@ function openUsersFile(path: string, log: Log) {
     if (now === stamp) return;
     stamp = now;
     try {
-      users = new Map((await readUsers(path)).map((user) => [user.name, user]));
+      const before = users;
+      // An unchanged user stays the same object: a change of another one ends no session.
+      users = new Map(
+        (await readUsers(path)).map((user) => {
+          const known = before.get(user.name);
+          return [user.name, JSON.stringify(known) === JSON.stringify(user) ? (known ?? user) : user];
+        }),
+      );
     } catch (error) {
       users = new Map();
       log.error({ problem: describe(error) }, 'the users of this file cannot log in');
@@ -116,6 +121,11 @@ function openUsersFile(path: string, log: Log) {
   }
 
   return {
+    /** The same user still, with the same password and rights. */
+    async isThere(user: StoredUser): Promise<boolean> {
+      await load();
+      return users.get(user.name) === user;
+    },
     async check(name: string, password: string): Promise<StoredUser | 'wrong' | 'unknown'> {
       await load();
       const user = users.get(name);

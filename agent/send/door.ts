@@ -6,6 +6,7 @@ import { SMTPServer } from 'smtp-server';
 import type { SMTPServerOptions, SMTPServerSession } from 'smtp-server';
 import { UserError, codeOf, describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
+import { isLoopback } from '#shared/net.ts';
 import type { RefusalReason } from './access.ts';
 import type { Tls } from './own-certificate.ts';
 
@@ -44,6 +45,8 @@ export type DoorOptions = {
 };
 
 const maxClients = 100;
+/** One machine of the network must not take all places; the programs of this one may. */
+const maxOfAddress = 50;
 const socketTimeoutMs = 300_000; // RFC 5321 section 4.5.3.2.7
 
 type Connection = SMTPServer extends { connections: Set<infer C> } ? C : never;
@@ -166,6 +169,7 @@ function createStrangers(loginMs: number): {
   readonly known: (peer: Peer) => void;
 } {
   const timers = new Map<string, NodeJS.Timeout>();
+  const ofAddress = new Map<string, number>();
   const keyOf = ({ remoteAddress = '', remotePort = 0 }: Peer): string =>
     remoteAddress.replace(/^::ffff:/i, '') + ' ' + remotePort;
   const known = (peer: Peer): void => {
@@ -175,9 +179,18 @@ function createStrangers(loginMs: number): {
   return {
     known,
     watch(socket) {
-      const peer = { remoteAddress: socket.remoteAddress, remotePort: socket.remotePort };
+      const { remoteAddress = '', remotePort } = socket;
+      const peer = { remoteAddress, remotePort };
       timers.set(keyOf(peer), setTimeout(() => socket.destroy(), loginMs).unref());
-      socket.once('close', () => known(peer));
+      const count = (ofAddress.get(remoteAddress) ?? 0) + 1;
+      ofAddress.set(remoteAddress, count);
+      socket.once('close', () => {
+        known(peer);
+        const left = (ofAddress.get(remoteAddress) ?? 1) - 1;
+        if (left > 0) ofAddress.set(remoteAddress, left);
+        else ofAddress.delete(remoteAddress);
+      });
+      if (count > maxOfAddress && !isLoopback(remoteAddress.replace(/^::ffff:/i, ''))) socket.destroy();
     },
   };
 }

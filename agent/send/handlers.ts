@@ -51,7 +51,7 @@ export function createHandlers(options: HandlerOptions): {
 
   async function mailFrom(address: SMTPServerAddress, session: SMTPServerSession): Promise<Answer> {
     const rights = rightsOf(session);
-    if (rights === undefined) return notLoggedIn;
+    if (rights === undefined || (await rights.current?.()) === false) return notLoggedIn;
     const from = asciiAddress(address.address);
     if (from === undefined) return refuse(553, '5.1.7 This is no mail address', 'address');
     const answer = judgeEnvelope(rights, from);

@@ -41,6 +41,8 @@ export type ListenerStatus = {
   readonly implicitPort?: number;
   /** SHA-256 fingerprint, and until when it is valid, milliseconds since 1970. */
   readonly certificate?: { readonly fingerprint: string; readonly validUntil: number };
+  /** What a person should look at; empty when all is well. */
+  readonly problem: string;
 };
 export type Listener = {
   /** Throws UserError when a port cannot be had. */
@@ -51,6 +53,7 @@ export type Listener = {
 };
 
 const renewMs = 3_600_000;
+const warnMs = 14 * 86_400_000;
 
 /** Throws UserError when passwords would travel in clear over a network. */
 export function createListener(options: ListenerOptions): Listener {
@@ -106,7 +109,12 @@ export function createListener(options: ListenerOptions): Listener {
 
   return {
     async start() {
-      for (const door of doors) await door.start();
+      try {
+        for (const door of doors) await door.start();
+      } catch (error) {
+        await Promise.all(doors.map((door) => door.stop(1)));
+        throw error;
+      }
       if (options.renewTls !== undefined) renewing = keepRenewing();
     },
     async stop(graceMs) {
@@ -122,6 +130,7 @@ export function createListener(options: ListenerOptions): Listener {
       port: main.port(),
       ...(implicit !== undefined && { implicitPort: implicit.port() }),
       ...(tls !== undefined && { certificate: certificateOf(tls) }),
+      problem: tls === undefined ? '' : findProblem(tls, clock.now()),
     }),
   };
 }
@@ -141,6 +150,14 @@ function checkClear(submission: SubmissionOptions, tls: Tls | undefined): void {
 function certificateOf(tls: Tls): { readonly fingerprint: string; readonly validUntil: number } {
   const { fingerprint256, validTo } = new X509Certificate(tls.cert);
   return { fingerprint: fingerprint256, validUntil: Date.parse(validTo) };
+}
+
+/** A certificate of the agent's own is renewed long before. */
+function findProblem(tls: Tls, now: number): string {
+  const { validUntil } = certificateOf(tls);
+  if (validUntil - now > warnMs) return '';
+  const day = new Date(validUntil).toISOString().slice(0, 10);
+  return 'its certificate ' + (validUntil > now ? 'ends on ' : 'ended on ') + day;
 }
 
 /** Mails on their way in. */

@@ -13,6 +13,8 @@ export type Rights = {
   readonly senders: readonly string[];
   readonly limits: Limits;
   readonly mailServer?: MailServerRights;
+  /** False: they were taken away since the login. */
+  readonly current?: () => Promise<boolean>;
 };
 
 /** What is done to the mail so that it can go out. */

@@ -147,7 +147,7 @@ export function createSend(options: SendOptions): Send {
   return {
     start,
     stop: () => (stopped ??= stop()),
-    submission: () => running?.listener.status() ?? { host: submission.host, port: submission.port },
+    submission: () => running?.listener.status() ?? { host: submission.host, port: submission.port, problem: '' },
     refused() {
       const taken = [...refusals].map(([reason, count]) => ({ reason, count }));
       refusals.clear();

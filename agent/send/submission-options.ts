@@ -176,6 +176,12 @@ function findLocalLoginProblem({ localLogin }: SubmissionOptions): OptionProblem
   };
 }
 
+/** All that the configuration lets anybody send as; users of `users.json` come on top. */
+export function sendersOf({ users, trusted = [], localLogin }: SubmissionOptions): readonly string[] {
+  const local = localLogin === undefined ? [] : localLogin.domains.map((domain) => '@' + domain);
+  return [...users, ...trusted, ...(localLogin?.more ?? [])].flatMap(({ senders }) => senders).concat(local);
+}
+
 /** Where a certificate comes from; `none`: passwords travel in clear, on this machine alone. */
 export function tlsSourceOf(submission: Pick<SubmissionOptions, 'tls' | 'host' | 'implicitPort'>) {
   const { tls, host, implicitPort } = submission;

@@ -89,6 +89,22 @@ for (const [name, text, expected] of refused)
     assert.throws(() => load(text), expected);
   });
 
+test('a relay for some senders must not leave out those of trusted devices and of the local server', () => {
+  const only = (submission: string): void => {
+    const file = join(folder, 'routes.yaml');
+    const relay = "{id: provider, host: relay.test, user: u, password: {env: HOME}, senders: ['@office.test']}";
+    writeFileSync(file, 'tenant: a\nagent: b\nstate: s\nrelays: [' + relay + ']\nsubmission: ' + submission + '\n');
+    loadAgentConfig(file);
+  };
+  only("{trusted: [{id: p, addresses: ['192.168.1.20'], senders: ['scan@office.test']}]}");
+  only('{localLogin: {domains: [office.test]}}');
+  assert.throws(
+    () => only("{trusted: [{id: p, addresses: ['192.168.1.20'], senders: ['scan@shop.test']}]}"),
+    /scan@shop\.test/,
+  );
+  assert.throws(() => only('{localLogin: {domains: [shop.test]}}'), /@shop\.test/);
+});
+
 test('nothing but a port is needed; users may come from the command line', () => {
   assert.deepEqual(load('{port: 2526}')?.users, []);
   assert.equal(load('{}')?.trusted, undefined, 'nobody is trusted by default');
