@@ -49,6 +49,7 @@ export type Account = {
   readonly status: () => AccountStatus;
 };
 
+const notYet = 'not fetched yet';
 /** A round that did not come to anything. */
 const nothing: RoundResult = {
   trouble: undefined,
@@ -108,7 +109,7 @@ export function createAccount(deps: AccountDeps): Account {
   let status: AccountStatus = {
     id: account.id,
     up: false,
-    problem: 'not fetched yet',
+    problem: notYet,
     backlog: 0,
     kept: 0,
     lastRoundAt: 0,
@@ -185,6 +186,14 @@ export function createAccount(deps: AccountDeps): Account {
     if (requests.length === 0) await breaker.sleep(pauseMs, AbortSignal.any([signal, wake.signal]));
   }
 
+  /** After a restart there may be a long wait before anything is known. */
+  function sayRest(restMs: number): void {
+    status = { ...status, nextRoundAt: clock.now() + restMs };
+    if (status.lastRoundAt > 0 || status.problem !== notYet) return;
+    const seconds = Math.ceil(restMs / 1_000);
+    status = { ...status, problem: notYet + ', the provider allows the next login in ' + seconds + ' s' };
+  }
+
   async function loop(signal: AbortSignal): Promise<void> {
     await resume(signal);
     while (!signal.aborted) {
@@ -195,7 +204,11 @@ export function createAccount(deps: AccountDeps): Account {
         backoff = undefined;
       }
       // Whatever woke us, the provider's minimum wins.
-      if (breaker.restMs() > 0) await clock.sleep(breaker.restMs(), signal);
+      const restMs = breaker.restMs();
+      if (restMs > 0) {
+        sayRest(restMs);
+        await clock.sleep(restMs, signal);
+      }
       if (signal.aborted) break;
       const startedAt = clock.monotonic();
       breaker.trying();

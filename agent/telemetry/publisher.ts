@@ -7,9 +7,11 @@ import { createBackoff } from '#shared/backoff.ts';
 import type { Clock } from '#shared/clock.ts';
 import { codeOf, describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
+import type { Point } from '#shared/meter.ts';
 import { clientIdOf, heldClientIdOf, topicOf } from '#shared/topics.ts';
 import type { Address } from '#shared/topics.ts';
 import { decodeAck, decodeStatus, encodeStatus } from '#shared/wire.ts';
+import { createDirect } from './direct.ts';
 import type { Outbox } from './outbox.ts';
 import { createTwinWatch } from './twin.ts';
 
@@ -27,6 +29,8 @@ export type Publisher = {
   readonly start: () => void;
   /** There may be something new to send. */
   readonly wake: () => void;
+  /** Tells gauges at once, past the outbox, when connected; nothing is told twice, nothing is waited for. */
+  readonly sayNow: (points: readonly Point[]) => void;
   /** Says goodbye to the collector; bounded. */
   readonly stop: () => Promise<void>;
   readonly connected: () => boolean;
@@ -57,6 +61,7 @@ export function createPublisher(options: {
   const { url, address, outbox, clock, log, held = false } = options;
   const clientId = held ? heldClientIdOf(address, randomBytes(8).toString('hex')) : clientIdOf(address);
   const twins = createTwinWatch();
+  const direct = createDirect(clock);
   let doubted = false;
   const ackTimeoutMs = options.ackTimeoutMs ?? standardAckTimeoutMs;
   const stopping = new AbortController();
@@ -250,6 +255,11 @@ export function createPublisher(options: {
     wake() {
       const current = session;
       if (current !== undefined) safely(() => pump(current));
+    },
+    sayNow(points) {
+      const current = session;
+      if (current?.ready !== true) return;
+      for (const payload of direct.messages(points)) current.client.publish(topic.up, payload, { qos: 1 }, () => {});
     },
     async stop() {
       const current = session;

@@ -85,7 +85,7 @@ export function createTelemetry(options: {
     );
   }
 
-  /** A full disk costs measurements, never mail: the journal keeps what it has, gauges are tried again. */
+  /** A full disk costs no mail and no event: the journal keeps what it has; gauges are told at once and written later. */
   function commit(points: readonly Point[]): void {
     try {
       const made = outbox?.commit(points) ?? 0;
@@ -96,6 +96,7 @@ export function createTelemetry(options: {
       if (failing !== describe(error)) log.error({ error: describe(error) }, 'the outbox cannot be written');
       failing = describe(error);
       pending = [...points, ...pending].slice(-maxPending);
+      publisher?.sayNow(points);
     }
   }
 

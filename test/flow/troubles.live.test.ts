@@ -171,6 +171,8 @@ test('wrong certificate, password and host, a dead local server, a full disk: to
       .split('\n')
       .some((line) => full.test(line)),
   );
+  await waitFor('its measurement', async () => (await site.measured('right'))?.error === 'disk');
+  assert.match((await site.measured('right'))?.problem ?? '', full);
   assert.ok((await site.waiting('right')) >= 4, 'nothing is deleted that is not on record');
   free();
   await waitFor('what waited for room', async () => (await site.waiting('right')) === 0, { timeoutMs: 40_000 });
