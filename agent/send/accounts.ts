@@ -56,8 +56,9 @@ export function createAccounts(options: AccountsOptions): Accounts {
       const rights = users.get(name);
       // The same work for unknown names: how long it takes must not tell who exists.
       const same = samePassword(password, passwords.get(name));
-      if (rights !== undefined) return same ? { ok: true, rights } : wrong(true);
+      if (rights !== undefined && same) return { ok: true, rights };
       const stored = await file?.check(name, password);
+      if (rights !== undefined) return wrong(true);
       if (stored === 'wrong') return wrong(true);
       if (stored !== undefined && stored !== 'unknown') {
         const { limits, mailServer, senders } = stored;

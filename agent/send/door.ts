@@ -57,8 +57,14 @@ export function createDoor(options: DoorOptions): Door {
   const server = new SMTPServer({
     ...fixedOptions,
     ...(tls === undefined
-      ? { disabledCommands: ['STARTTLS'], allowInsecureAuth: true }
-      : { key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' as const, allowInsecureAuth: false }),
+      ? { disabledCommands: [...unwanted, 'STARTTLS'], allowInsecureAuth: true }
+      : {
+          key: tls.key,
+          cert: tls.cert,
+          minVersion: 'TLSv1.2' as const,
+          disabledCommands: [...unwanted],
+          allowInsecureAuth: false,
+        }),
     secure: options.implicit,
     authOptional: options.trusts,
     name: options.name,
@@ -112,6 +118,9 @@ export function createDoor(options: DoorOptions): Door {
     });
   }
 }
+
+/** What smtp-server knows besides mail. */
+const unwanted = ['XCLIENT', 'XFORWARD', 'WIZ', 'SHELL', 'KILL'] as const;
 
 const fixedOptions: SMTPServerOptions = {
   authMethods: ['PLAIN', 'LOGIN'],

@@ -35,6 +35,10 @@ export type HandlerOptions = {
 
 /** As Postfix does: a mail and half of it again must fit. */
 const freeSpaceFactor = 1.5;
+/** RFC 3461 sections 4.2 and 4.4. */
+const maxOrcptLength = 500;
+const maxEnvidLength = 100;
+const tooLong = (name: string): Refusal => refuse(501, '5.5.4 The parameter ' + name + ' is too long', 'protocol');
 
 export function createHandlers(options: HandlerOptions): {
   readonly handlers: Handlers;
@@ -61,6 +65,7 @@ export function createHandlers(options: HandlerOptions): {
     }
     if (needsUtf8(from) && session.envelope.smtpUtf8 !== true)
       return refuse(553, '5.6.7 This address needs SMTPUTF8', 'address');
+    if ((session.envelope.dsn?.envid?.length ?? 0) > maxEnvidLength) return tooLong('ENVID');
     return options.quota.check(rights, from) ?? room(address);
   }
 
@@ -81,6 +86,7 @@ export function createHandlers(options: HandlerOptions): {
     if (to === undefined || to === '') return refuse(553, '5.1.3 This is no mail address with a domain', 'address');
     if (needsUtf8(to) && session.envelope.smtpUtf8 !== true)
       return refuse(553, '5.6.7 This address needs SMTPUTF8', 'address');
+    if ((address.dsn?.orcpt?.length ?? 0) > maxOrcptLength) return tooLong('ORCPT');
     const others = session.envelope.rcptTo.filter((one) => one.address !== address.address).length;
     if (others < (rights.limits.recipientsPerMail ?? Infinity)) return { ok: true };
     return refuse(452, '4.5.3 Too many recipients for this user; send the mail to the others once more', 'recipients');

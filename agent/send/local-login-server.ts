@@ -24,16 +24,25 @@ export async function askServer(options: {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), options.timeoutMs);
   try {
-    if (options.protocol === 'smtp') return await askSmtp(options, stop.signal);
-    return await askLines(options, options.protocol, stop.signal);
+    const { protocol } = options;
+    const answer = await (protocol === 'smtp'
+      ? askSmtp(options, stop.signal)
+      : askLines(options, protocol, stop.signal));
+    return answer.verdict === 'trouble' ? { ...answer, problem: redact(answer.problem, options.login) } : answer;
   } catch (error) {
-    return { verdict: 'trouble', problem: describe(error) };
+    return { verdict: 'trouble', problem: redact(describe(error), options.login) };
   } finally {
     clearTimeout(timer);
   }
 }
 
 type Question = Parameters<typeof askServer>[0];
+
+/** Some servers repeat the line they did not like. */
+function redact(text: string, { user, password }: Question['login']): string {
+  const secrets = [Buffer.from('\0' + user + '\0' + password).toString('base64'), password];
+  return secrets.reduce((safe, secret) => safe.replaceAll(secret, '[redacted]'), text);
+}
 
 async function askSmtp(options: Question, signal: AbortSignal): Promise<ServerAnswer> {
   const { endpoint, login, clock, log } = options;

@@ -63,7 +63,7 @@ export function createLocalLogin(options: {
     password: string,
     address: string,
   ): Promise<Checked> {
-    const place = budget.take(address);
+    const place = await budget.take(address);
     if (place === undefined) {
       log.warn({ user: rights.user, address }, 'the password was not passed on: too many wrong ones lately');
       return { ok: false, why: 'later', known: false };
@@ -124,28 +124,51 @@ function rightsOf(config: LocalLoginOptions, standard: SubmissionOptions['limits
 }
 
 type Place = { readonly settle: (right: boolean) => void };
+type Used = { readonly address: string; at: number; settled: boolean };
 
-/** Of all failures in ten minutes one address may use up half: a stranger must not keep all others out. */
-function createBudget(
-  limit: number,
-  clock: Pick<Clock, 'monotonic'>,
-): { take: (address: string) => Place | undefined } {
+/**
+ * Of all failures in ten minutes one address may use up half: a stranger must not keep all others out. A question on its way
+ * takes a place as if it had failed; who finds the places taken by such questions waits for their answers.
+ */
+function createBudget(limit: number, clock: Pick<Clock, 'monotonic'>) {
   const ofOne = Math.max(1, Math.floor(limit / 2));
-  let used: { readonly address: string; at: number }[] = [];
+  let used: Used[] = [];
+  let waiting: (() => void)[] = [];
+  const over = (all: readonly Used[], address: string): boolean =>
+    all.length >= limit || all.filter((one) => one.address === address).length >= ofOne;
+
+  function placeOf(one: Used): Place {
+    return {
+      settle(right) {
+        one.settled = true;
+        one.at = clock.monotonic();
+        if (right) used = used.filter((other) => other !== one);
+        const woken = waiting;
+        waiting = [];
+        for (const wake of woken) wake();
+      },
+    };
+  }
+
   return {
-    take(address) {
-      const now = clock.monotonic();
-      used = used.filter(({ at }) => now - at < windowMs);
-      if (used.length >= limit || used.filter((one) => one.address === address).length >= ofOne) return undefined;
-      // Counted before the answer: questions on their way may all be wrong.
-      const one = { address, at: now };
+    /** Undefined: too many were wrong. */
+    async take(address: string): Promise<Place | undefined> {
+      for (;;) {
+        const now = clock.monotonic();
+        used = used.filter(({ at, settled }) => !settled || now - at < windowMs);
+        if (
+          over(
+            used.filter(({ settled }) => settled),
+            address,
+          )
+        )
+          return undefined;
+        if (!over(used, address)) break;
+        await new Promise<void>((resolve) => waiting.push(resolve));
+      }
+      const one: Used = { address, at: clock.monotonic(), settled: false };
       used.push(one);
-      return {
-        settle(right) {
-          if (right) used = used.filter((other) => other !== one);
-          else one.at = clock.monotonic();
-        },
-      };
+      return placeOf(one);
     },
   };
 }

@@ -1,9 +1,10 @@
-// Slows down whoever guesses passwords, across connections. Promise: a user that others fail to log in as, or another user
-// at the same address (every local client is 127.0.0.1), is not locked out by them; nothing is passed on to any other
-// login of the machine; memory is bounded.
+// Slows down whoever guesses passwords, across connections: per user and address, per address, and per user. Promise: a user
+// that others fail to log in as is not locked out from an own network or from where it has logged in before; another user at
+// the same address (every local client is 127.0.0.1) is not locked out by them; memory is bounded.
 import { isIPv6 } from 'node:net';
 import type { Clock } from '#shared/clock.ts';
 import { isLoopback } from '#shared/net.ts';
+import { isPrivate } from './trusted.ts';
 
 export type Throttle = {
   /** False: the pair or its address has failed too often lately; the password must not even be looked at. */
@@ -17,6 +18,8 @@ export type Throttle = {
 const freeOfPair = 5;
 /** Failures of all users at one address before those that have not logged in from it yet are kept out. */
 const freeOfAddress = 20;
+/** Failures of one user at all addresses before strangers of the Internet are kept out. */
+const freeOfUser = 50;
 /** Counted from the failure, whose answer is held back already. */
 const closedFirstMs = 10_000;
 const closedMaxMs = 60_000;
@@ -32,6 +35,7 @@ export function createThrottle(clock: Pick<Clock, 'monotonic'>): Throttle {
   const entries = new Map<string, Entry>();
   const known = new Set<string>();
   const pairKey = (user: string, address: string): string => 'pair ' + siteOf(address) + ' ' + user.toLowerCase();
+  const userKey = (user: string): string => 'user ' + user.toLowerCase();
   const addressKey = (address: string): string => 'address ' + siteOf(address);
 
   function find(key: string): Entry | undefined {
@@ -64,11 +68,13 @@ export function createThrottle(clock: Pick<Clock, 'monotonic'>): Throttle {
       const pair = pairKey(user, address);
       if (closed(pair)) return false;
       // All programs of this machine are one address: it is slowed down as a whole, never closed.
-      return isLoopback(address) || known.has(pair) || !closed(addressKey(address));
+      if (isLoopback(address) || known.has(pair)) return true;
+      return !closed(addressKey(address)) && (isPrivate(address) || !closed(userKey(user)));
     },
     failed(user, address) {
       const all = count(addressKey(address), freeOfAddress).failures - freeOfAddress;
       const own = count(pairKey(user, address), freeOfPair).failures - 1;
+      if (!isPrivate(address)) count(userKey(user), freeOfUser);
       return Math.min(delayMaxMs, delayFirstMs * 2 ** Math.min(Math.max(own, all), 20));
     },
     succeeded(user, address) {

@@ -13,14 +13,21 @@ export type TrustedEntry = {
 
 type Network = { readonly address: string; readonly bits: number; readonly family: 'ipv4' | 'ipv6' };
 
-/** Networks of one's own: there a whole office may be trusted. */
+/** Networks of one's own. */
 const own = listOf([
   ['10.0.0.0', 8, 'ipv4'],
   ['127.0.0.0', 8, 'ipv4'],
   ['169.254.0.0', 16, 'ipv4'],
   ['172.16.0.0', 12, 'ipv4'],
   ['192.168.0.0', 16, 'ipv4'],
+  ['fc00::', 7, 'ipv6'],
+  ['fe80::', 10, 'ipv6'],
 ]);
+export function isPrivate(address: string): boolean {
+  const plain = address.replace(/%.*$/, '');
+  if (isIPv4(plain)) return own.check(plain, 'ipv4');
+  return plain === '::1' || (isIPv6(plain) && own.check(plain, 'ipv6'));
+}
 /** Each of these IPv6 addresses stands for an IPv4 address, and a short prefix for all of them. */
 const standIns = listOf([
   ['::', 64, 'ipv6'],

@@ -178,7 +178,29 @@ const mutants: readonly Mutant[] = [
   {
     what: 'one guesser closes this machine to all its programs',
     tests: ['login', 'throttle'],
-    edits: [['throttle', 'return isLoopback(address) || known.has(pair)', 'return known.has(pair)']],
+    edits: [
+      ['throttle', 'if (isLoopback(address) || known.has(pair)) return true;', 'if (known.has(pair)) return true;'],
+    ],
+  },
+  {
+    what: 'guesses at one user from all over the Internet are not counted together',
+    tests: ['throttle'],
+    edits: [['throttle', '      if (!isPrivate(address)) count(userKey(user), freeOfUser);\n', '']],
+  },
+  {
+    what: 'guesses from the Internet keep the own network out',
+    tests: ['throttle'],
+    edits: [['throttle', '(isPrivate(address) || !closed(userKey(user)))', '!closed(userKey(user))']],
+  },
+  {
+    what: 'who was removed goes on in an open session',
+    tests: ['submission.live'],
+    edits: [['handlers', ' || (await rights.current?.()) === false', '']],
+  },
+  {
+    what: 'questions on their way are failures',
+    tests: ['submission.live'],
+    edits: [['local-login', '            used.filter(({ settled }) => settled),', '            used,']],
   },
   {
     what: 'each IPv6 address is a client of its own',
@@ -188,13 +210,7 @@ const mutants: readonly Mutant[] = [
   {
     what: 'the local server is asked as often as clients like',
     tests: ['submission.live'],
-    edits: [
-      [
-        'local-login',
-        '      if (used.length >= limit || used.filter((one) => one.address === address).length >= ofOne) return undefined;',
-        '',
-      ],
-    ],
+    edits: [['local-login', '    all.length >= limit || all.filter(', '    all.length < 0 && all.filter(']],
   },
   {
     what: 'a right password makes every other one right',

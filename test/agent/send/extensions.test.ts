@@ -39,6 +39,23 @@ test('every answer carries one enhanced code, ours and those of the library', as
   );
 });
 
+test('a parameter longer than RFC 3461 allows is refused', async (t) => {
+  const { port } = await startSubmission(t);
+  const client = await loggedIn(t, port);
+  assert.match((await client.say(mailFrom + ' ENVID=' + 'x'.repeat(101))) ?? '', /^501 5\.5\.4 /);
+  assert.match((await client.say(mailFrom + ' ENVID=' + 'x'.repeat(100))) ?? '', /^250/);
+  assert.match((await client.say('RCPT TO:<a@world.test> ORCPT=rfc822;' + 'x'.repeat(500))) ?? '', /^501 5\.5\.4 /);
+});
+
+test('the jokes and the proxies of the library are unknown here', async (t) => {
+  const { port } = await startSubmission(t);
+  for (const line of ['WIZ x', 'SHELL', 'KILL', 'XCLIENT ADDR=192.0.2.1', 'XFORWARD ADDR=192.0.2.1']) {
+    const client = await talk(t, port);
+    await client.say('EHLO desk');
+    assert.match((await client.say(line)) ?? '', /^500 5\.5\.2 /, line);
+  }
+});
+
 test('what a client asks to be told is in the envelope and in the queue, also after the index was lost', async (t) => {
   const lab = createLab(t);
   const relay = await lab.scriptedSmtp({ login: { user: 'relay-user', password: 'relay-password' } });

@@ -331,6 +331,18 @@ test('the local server is asked so rarely that it locks nobody out, whatever a h
   assert.equal(asked(), before);
 });
 
+test('many users of the local server log in at once, each for the first time', async (t) => {
+  const lab = createLab(t);
+  const names = Array.from({ length: 12 }, (_, n) => 'user' + n + '@office.test');
+  const dovecot = await lab.dovecot({ users: Object.fromEntries(names.map((name) => [name, 'right'])) });
+  const endpoint: Endpoint = { host: '127.0.0.1', port: dovecot.imap, tls: 'none' };
+  const config = localOptions({ port: dovecot.imap, failuresPerTenMinutes: 2 });
+  const { port, taken } = await startSubmission(t, { localLogin: { config, endpoint } });
+  const raw = 'Subject: a\r\n\r\nb\r\n';
+  await Promise.all(names.map((name) => submit(port, { user: name, from: name, password: 'right', raw })));
+  assert.equal(taken.length, 12);
+});
+
 test('a printer-like client: an old device on a trusted address, HELO, no TLS, bare LF, no Date', async (t) => {
   const { tls } = await ownCertificate(t);
   const trusted = [{ id: 'printer', addresses: ['127.0.0.1'], senders: ['scan@office.test'] }];

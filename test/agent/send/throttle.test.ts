@@ -72,3 +72,15 @@ test('a flood of names does not grow without bound, and the latest failures coun
   for (let n = 0; n < 5; n += 1) throttle.failed('info', 'a');
   assert.equal(throttle.mayTry('info', 'a'), false);
 });
+
+test('one user guessed from all over the Internet: strangers wait, the own network and known places do not', () => {
+  const { throttle, pass } = start();
+  throttle.succeeded('info', '203.0.113.7');
+  for (let n = 0; n < 60; n += 1) throttle.failed('info', '198.51.100.' + n);
+  assert.equal(throttle.mayTry('info', '192.0.2.1'), false);
+  assert.equal(throttle.mayTry('sales', '192.0.2.1'), true, 'another user is none of this');
+  for (const address of ['192.168.1.5', '127.0.0.1', '::1', 'fd00::5', 'fe80::1%eth0', '203.0.113.7'])
+    assert.equal(throttle.mayTry('info', address), true, address);
+  pass(60_001);
+  assert.equal(throttle.mayTry('info', '192.0.2.1'), true, 'never longer than a minute');
+});
