@@ -3,6 +3,7 @@
 // which mail is which: here by TOP, where size and header name one known mail and no other; else by the SHA-256 of the
 // fetched mail (reconcile.ts).
 // Promises: a known mail is not delivered again, a new one is delivered; nothing in doubt is deleted.
+import { setImmediate as turn } from 'node:timers/promises';
 import type { FetchedMail } from './body.ts';
 import { compareFingerprints, fingerprintOfHead, messageIdPart } from './fingerprint.ts';
 import type { Entry, Place } from './ledger.ts';
@@ -16,7 +17,9 @@ const mostReadBytes = 10_000_000;
 const mostRead = 50;
 const smallBytes = 100_000;
 /** Headers looked at in one session; what is in doubt beyond that is fetched. */
-const mostLooked = 10_000;
+const mostLooked = 100_000;
+/** Written in one go: other rooms wait meanwhile. */
+const mostWritten = 1_000;
 /** Contents that were compared once in this life; each costs a look at all mails of the account. */
 const mostCompared = 1_000;
 
@@ -200,8 +203,15 @@ async function recogniseByHeader(run: Run, pop3: Pop3): Promise<void> {
     return row.absent && elsewhere ? [] : [{ id: row.id, item: one.item }];
   });
   if (finds.length === 0) return;
-  const places = finds.map(({ id, item }) => ({ id, place: placeOf(item) }));
-  ledger.recognise(account.id, places, run.today);
+  for (let from = 0; from < finds.length; from += mostWritten) {
+    const part = finds.slice(from, from + mostWritten);
+    ledger.recognise(
+      account.id,
+      part.map(({ id, item }) => ({ id, place: placeOf(item) })),
+      run.today,
+    );
+    await turn();
+  }
   readAgain(run);
   for (const { item } of finds) item.proven = true;
   const facts = { account: account.id, recognised: finds.length, inDoubt: doubtful.length };
