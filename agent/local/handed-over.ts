@@ -2,7 +2,7 @@
 import type { Local } from './local.ts';
 
 export type RememberingLocal = Local & {
-  /** Was mail of this envelope sender handed over lately? The null sender is everybody's, and never remembered. */
+  /** Was mail of this envelope sender handed over lately? The null sender is one of them. */
   readonly handedOver: (sender: string) => boolean;
 };
 
@@ -15,12 +15,10 @@ export function rememberSenders(local: Local): RememberingLocal {
     ...local,
     deliver(mail) {
       const key = mail.from.toLowerCase();
-      if (key !== '') {
-        senders.delete(key);
-        senders.add(key);
-        const [oldest] = senders;
-        if (senders.size > maxRemembered && oldest !== undefined) senders.delete(oldest);
-      }
+      senders.delete(key);
+      senders.add(key);
+      const [oldest] = senders;
+      if (senders.size > maxRemembered && oldest !== undefined) senders.delete(oldest);
       return local.deliver(mail);
     },
     handedOver: (sender) => senders.has(sender.toLowerCase()),

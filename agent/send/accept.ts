@@ -52,7 +52,7 @@ export type AcceptOptions = {
   readonly hostname: string;
   readonly maxSizeBytes: number;
   /** Mail that goes in circles, and mail that its relay is known to refuse. */
-  readonly guards?: Pick<Guards, 'preflight' | 'warn'> & { readonly loops: Pick<LoopGuard, 'check'> };
+  readonly guards?: Pick<Guards, 'preflight' | 'warn'> & { readonly loops: Pick<LoopGuard, 'check' | 'checkRefused'> };
   readonly onAccepted: () => void;
   readonly log: Log;
 };
@@ -135,7 +135,7 @@ function createIntake(
     const loop = options.guards?.loops.check(parts.fields, submission.recipients);
     if (loop !== undefined) return loop;
     const passage = judgeMail(submission.rights, submission.from, parts.fields);
-    if (!passage.ok) return passage;
+    if (!passage.ok) return options.guards?.loops.checkRefused(parts.fields, passage) ?? passage;
     const header = rewriteHeader(parts, rulesOf(options, submission, passage, { id, acceptedAt }));
     if (!header.ok) return header;
     envelope = envelopeOf(submission, passage, { id, acceptedAt });

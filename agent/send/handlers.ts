@@ -19,8 +19,8 @@ export type HandlerOptions = {
   /** Rights of an address that needs no login. */
   readonly trust: (address: string | undefined) => Rights | undefined;
   readonly quota: Pick<Quota, 'check'>;
-  /** A sender that the client may not use, and why it is told to come again all the same. */
-  readonly checkStranger?: ((sender: string) => Refusal | undefined) | undefined;
+  /** Whether a sender that the client may not use is refused behind the header instead of now: DATA asks for the rights again. */
+  readonly decidesLater?: ((sender: string) => boolean) | undefined;
   readonly accept: (submission: Submission, chunks: AsyncIterable<Uint8Array>) => Promise<Accepted>;
   /** Free space where the mail goes. */
   readonly freeBytes: () => Promise<number>;
@@ -59,9 +59,9 @@ export function createHandlers(options: HandlerOptions): {
     const from = asciiAddress(address.address);
     if (from === undefined) return refuse(553, '5.1.7 This is no mail address', 'address');
     const answer = judgeEnvelope(rights, from);
-    if (!answer.ok) {
+    if (!answer.ok && options.decidesLater?.(from) !== true) {
       log.warn({ user: rights.user, from: maskAddress(from) }, 'sender refused');
-      return options.checkStranger?.(from) ?? answer;
+      return answer;
     }
     if (needsUtf8(from) && session.envelope.smtpUtf8 !== true)
       return refuse(553, '5.6.7 This address needs SMTPUTF8', 'address');

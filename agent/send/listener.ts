@@ -7,7 +7,7 @@ import { UserError, describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
 import { isLoopback } from '#shared/net.ts';
 import type { Accepted, Submission } from './accept.ts';
-import type { Refusal, RefusalReason } from './access.ts';
+import type { RefusalReason } from './access.ts';
 import type { Accounts } from './accounts.ts';
 import { createDoor } from './door.ts';
 import type { Door } from './door.ts';
@@ -25,7 +25,7 @@ export type ListenerOptions = {
   /** A newer key and certificate; undefined when they are the same. Asked every hour. */
   readonly renewTls?: () => Promise<Tls | undefined>;
   readonly quota: Pick<Quota, 'check'>;
-  readonly checkStranger?: ((sender: string) => Refusal | undefined) | undefined;
+  readonly decidesLater?: ((sender: string) => boolean) | undefined;
   readonly accept: (submission: Submission, chunks: AsyncIterable<Uint8Array>) => Promise<Accepted>;
   /** Free space where the mail goes. */
   readonly freeBytes: () => Promise<number>;
@@ -69,7 +69,7 @@ export function createListener(options: ListenerOptions): Listener {
     logIn: createLogin({ accounts, clock, log, allowClear: tls === undefined }),
     trust: createTrust(submission.trusted ?? [], submission.limits ?? {}),
     quota: options.quota,
-    checkStranger: options.checkStranger,
+    decidesLater: options.decidesLater,
     accept: options.accept,
     freeBytes: options.freeBytes,
     maxSizeBytes: submission.maxSizeBytes,

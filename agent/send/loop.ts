@@ -26,15 +26,21 @@ export type Loop = {
 export function findLoop(rules: LoopRules, fields: readonly Field[], recipients: readonly string[]): Loop | undefined {
   const own = recipients.find((address) => address.toLowerCase() === ownAddress(rules.hostname).toLowerCase());
   if (own !== undefined) return { kind: 'answer', refusal: nobodyReads, address: own };
-  const traces = fields.filter((field) => field.name === traceHeader.toLowerCase()).map(valueOf);
-  if (traces.includes('out ' + rules.traceId))
+  if (tracesIn(fields).includes('out ' + rules.traceId))
     return { kind: 'round', refusal: wentOutBefore, address: recipients[0] ?? '' };
-  // A person who resends a mail (RFC 5322 section 3.6.6) does so on purpose.
-  const resent = fields.some((field) => field.name === 'resent-from');
-  const local = resent || !traces.includes('in ' + rules.traceId) ? undefined : recipients.find(rules.isLocal);
+  const local = cameIn(rules, fields) ? recipients.find(rules.isLocal) : undefined;
   return local === undefined ? undefined : { kind: 'back', refusal: comesBack, address: local };
 }
 
+const tracesIn = (fields: readonly Field[]): readonly string[] =>
+  fields.filter((field) => field.name === traceHeader.toLowerCase()).map(valueOf);
+
+/** A person who resends a mail (RFC 5322 section 3.6.6) does so on purpose. */
+function cameIn({ traceId }: Pick<LoopRules, 'traceId'>, fields: readonly Field[]): boolean {
+  return tracesIn(fields).includes('in ' + traceId) && !fields.some((field) => field.name === 'resent-from');
+}
+
+const aboutSender: readonly string[] = ['sender', 'null-sender', 'header-from'];
 const nobodyReads = refuse(
   550,
   '5.1.1 Nobody reads at this address; reports of the agent are not to be answered',
@@ -55,11 +61,13 @@ const strangersMail = refuse(
 
 export type LoopGuard = {
   readonly check: (fields: readonly Field[], recipients: readonly string[]) => Refusal | undefined;
+  /** At MAIL, about a sender that this client may not use: mail of it came in here, and the header will tell whether it is that. */
+  readonly decidesLater: (sender: string) => boolean;
   /**
-   * At MAIL, about an envelope sender that this client may not use: whose mail came in through this agent, the local server
-   * sends back or on. Refused for good, that mail would be lost: the bounce for a stranger is not taken here either.
+   * Mail of a sender that this client may not use. If it came in through this agent the local server sends it on: refused for good
+   * it would be lost, for the bounce to a stranger is not taken here either.
    */
-  readonly checkStranger: (sender: string) => Refusal | undefined;
+  readonly checkRefused: (fields: readonly Field[], refusal: Refusal) => Refusal;
   /** Mails refused within the last hour because they went in circles. */
   readonly recent: () => number;
 };
@@ -98,7 +106,9 @@ export function createLoopGuard(
       if (loop.kind === 'answer') return loop.refusal;
       return stop(loop.refusal, noteOf(loop));
     },
-    checkStranger: (sender) => (options.handedOver(sender) ? stop(strangersMail, strangersNote) : undefined),
+    decidesLater: options.handedOver,
+    checkRefused: (fields, refusal) =>
+      aboutSender.includes(refusal.reason) && cameIn(options, fields) ? stop(strangersMail, strangersNote) : refusal,
   };
 }
 

@@ -85,23 +85,24 @@ async function startScene(t: TestContext, mailServer?: MailServer) {
   return { inject, mend, postfix, recent, relay, rig };
 }
 
-for (const [name, mailServer, text] of [
-  ['that may send only as its own domains', undefined, /451 4\.4\.6 This sender is a stranger/],
+for (const [name, from, mailServer] of [
+  ['a stranger, by an account that may send only as its own domains', stranger, undefined],
   [
-    'that may send for strangers too',
+    'a stranger, by an account that may send for strangers too',
+    stranger,
     { nullSender: 'allow', foreignSender: 'allow', headerFrom: 'replace' },
-    /451 4\.4\.6 Mail loop: this mail came in/,
   ],
-] as const satisfies readonly (readonly [string, MailServer | undefined, RegExp])[]) {
-  test('mail that a Postfix sends back, with an account ' + name + ', goes no second turn', async (t) => {
+  ['nobody, by an account that may send only as its own domains', '', undefined],
+] as const satisfies readonly (readonly [string, string, MailServer | undefined])[]) {
+  test('mail of ' + name + ', that a Postfix sends back goes no second turn', async (t) => {
     const { inject, mend, postfix, recent, relay, rig } = await startScene(t, mailServer);
-    await inject(stranger, forgotten, 'first');
-    await waitFor('the refusal', () => text.test(postfix.log()));
-    await inject(stranger, forgotten, 'second');
+    await inject(from, forgotten, 'first');
+    await waitFor('the refusal', () => /451 4\.4\.6 Mail loop: this mail came in/.test(postfix.log()));
+    await inject(from, forgotten, 'second');
     await waitFor('two refusals', () => recent() === 2);
     const note = await waitFor('the note', async () => (await postfix.mails(operator))[0]);
     assert.match(String(note), /^From: Mail Delivery System <mailer-daemon@nas\.office\.test>$/m);
-    assert.match(String(note), /must know|does not know the domain/);
+    assert.match(String(note), /must know branch\.test as a domain of its own/);
     assert.equal((await postfix.mails(operator)).length, 1, 'once a day about the same');
     assert.equal((await postfix.queue()).length, 2, 'the local server keeps what it could not deliver');
     assert.deepEqual([relay.mails.length, rig.send.queue.list().length], [0, 0]);
@@ -112,6 +113,29 @@ for (const [name, mailServer, text] of [
     assert.equal(relay.mails.length, 0);
   });
 }
+
+test('a forwarding that no policy allows waits at the local server, and the operator learns why', async (t) => {
+  const { inject, postfix, recent, relay, rig } = await startScene(t);
+  await inject(stranger, 'postmaster@office.test', 'for the door to remember');
+  const bytes = 'X-Mailferry-Trace: in test-trace\r\nFrom: <' + stranger + '>\r\nSubject: redirected\r\n\r\nHello.\r\n';
+  await assert.rejects(
+    rig.submit({ from: stranger, to: ['elsewhere@world.test'], raw: bytes }),
+    /451 4\.4\.6 This sender/,
+  );
+  const plain = bytes.slice(bytes.indexOf('From'));
+  await assert.rejects(
+    rig.submit({ from: stranger, to: ['elsewhere@world.test'], raw: plain }),
+    /550 5\.7\.1 This user may not/,
+  );
+  await assert.rejects(
+    rig.submit({ from: 'other@world.test', to: ['elsewhere@world.test'], raw: bytes }),
+    /550 5\.7\.1/,
+  );
+  await waitFor('the note', async () =>
+    (await postfix.mails(operator)).some((mail) => /If it is a forwarding/.test(String(mail))),
+  );
+  assert.deepEqual([recent(), relay.mails.length], [1, 0]);
+});
 
 test('a forwarding of what came in goes out once, when its account may', async (t) => {
   const { postfix, recent, relay, rig } = await startScene(t, {

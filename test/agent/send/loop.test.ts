@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { refuse } from '../../../agent/send/access.ts';
+import type { RefusalReason } from '../../../agent/send/access.ts';
 import { createLoopGuard, findLoop } from '../../../agent/send/loop.ts';
 import { groupFields, splitLines } from '../../../agent/send/header.ts';
 import type { OperatorNote } from '../../../agent/send/operator.ts';
@@ -63,12 +65,22 @@ test('loops are counted for an hour, the operator is told with what helps, and a
   assert.deepEqual([guard.recent(), reported, notes.length], [3, 3, 3]);
   assert.equal(notes[0]?.topic, 'loop back office.test');
   assert.match(notes[0]?.text ?? '', /none is lost[^]*must know office\.test as a domain of its own/);
-  assert.equal(guard.checkStranger('other@world.test'), undefined);
-  assert.equal(
-    guard.checkStranger('stranger@world.test')?.code,
-    451,
-    'a bounce for a stranger would be refused here too',
-  );
+  const mayNot = (reason: RefusalReason) => refuse(550, '5.7.1 This user may not send as this address', reason);
+  for (const reason of ['sender', 'null-sender', 'header-from'] as const) {
+    assert.equal(
+      guard.checkRefused(fieldsOf(cameIn), mayNot(reason)).code,
+      451,
+      'a bounce for a stranger is refused too',
+    );
+    assert.equal(
+      guard.checkRefused(fieldsOf('From: a@world.test\n'), mayNot(reason)).code,
+      550,
+      'it did not come in here',
+    );
+    assert.equal(guard.checkRefused(fieldsOf('Resent-From: b@office.test\n' + cameIn), mayNot(reason)).code, 550);
+  }
+  assert.equal(guard.checkRefused(fieldsOf(cameIn), mayNot('header')).code, 550, 'it is about something else');
+  assert.deepEqual([guard.decidesLater('stranger@world.test'), guard.decidesLater('other@world.test')], [true, false]);
   assert.match(notes[3]?.text ?? '', /If it is a forwarding[^]*If not/);
   now += 3_600_001;
   assert.equal(guard.recent(), 0);
