@@ -38,6 +38,8 @@ export type QueueDeskOptions = {
   readonly queue: Pick<Queue, 'drop' | 'load'>;
   readonly queueClock: QueueClock;
   readonly spool: Pick<Spool, 'head'>;
+  /** Of what is released; gives why it cannot go, undefined when it can. */
+  readonly reroute: (mail: QueuedMail, numbers: readonly number[]) => string | undefined;
   /** A session has the mail now. */
   readonly busy: (id: string) => boolean;
   /** Something is due, and the relay need not rest any longer. */
@@ -106,6 +108,9 @@ export function createQueueDesk(options: QueueDeskOptions): QueueDesk {
     const { chosen, fail } = find('release', id, ['held']);
     if (chosen.length === 0) fail('none of its recipients is held', 'a held mail');
     atomic(() => {
+      const numbers = chosen.map((recipient) => recipient.number);
+      const why = options.reroute(before.mail, numbers);
+      if (why !== undefined) fail(why, 'a relay for its sender in the configuration');
       const now = queueClock.now();
       for (const { number, unknowns } of chosen) setState.run(unknowns > 0 ? 'unknown' : 'queued', now, id, number);
       restart.run(now, id);

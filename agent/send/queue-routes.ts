@@ -48,3 +48,24 @@ export function rerouteQueue(options: {
     return changed;
   });
 }
+
+/**
+ * A person has released the mail: what has no relay, or one that is gone, goes by that of its sender, also when it may have
+ * arrived. Inside a transaction of the caller. Gives why it cannot go, undefined when it can.
+ */
+export function rerouteReleased(options: {
+  readonly db: Database;
+  readonly relays: readonly string[];
+  readonly routeOf: (sender: string) => string | undefined;
+  readonly mail: { readonly id: string; readonly sender: string };
+  readonly numbers: readonly number[];
+}): string | undefined {
+  const { db, mail, numbers, relays } = options;
+  const read = db.prepare('SELECT relay FROM recipient WHERE mail = ? AND number = ?');
+  const move = db.prepare('UPDATE recipient SET relay = ? WHERE mail = ? AND number = ?');
+  const lost = numbers.filter((number) => !relays.includes(String(read.get(mail.id, number)?.['relay'])));
+  const route = options.routeOf(mail.sender);
+  if (route === undefined) return lost.length > 0 ? noRoute : undefined;
+  for (const number of lost) move.run(route, mail.id, number);
+  return undefined;
+}

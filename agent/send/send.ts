@@ -9,7 +9,8 @@ import type { Listener, ListenerStatus } from './listener.ts';
 import { tendOldMail } from './old-mail.ts';
 import { createParts, createSendRunner } from './parts.ts';
 import type { Parts, SendOptions } from './parts.ts';
-import { rerouteQueue } from './queue-routes.ts';
+import type { QueuedMail } from './queue.ts';
+import { rerouteQueue, rerouteReleased } from './queue-routes.ts';
 import type { RelaySetup, RelayState } from './relays.ts';
 import type { QueueEntry, QueueSummary, QueueView } from './queue-view.ts';
 import { createQueueDesk } from './queue-desk.ts';
@@ -59,9 +60,9 @@ export function createSend(options: SendOptions): Send {
     const parts = createParts(options);
     const { accept, queue, quota, relays, spool } = parts;
     const accounts = createAccounts(options);
-    const { checkStranger } = parts.guards.loops;
+    const { decidesLater } = parts.guards.loops;
     const { freeBytes } = spool;
-    const listener = createListener({ ...options, accounts, accept, quota, checkStranger, freeBytes, onRefused });
+    const listener = createListener({ ...options, accounts, accept, quota, decidesLater, freeBytes, onRefused });
     running = { parts, listener, tasks: [] };
     const { done, ...recovered } = await recover({ db: options.db, queue, spool, log });
     for (const id of done) parts.onGone(id);
@@ -80,7 +81,20 @@ export function createSend(options: SendOptions): Send {
       relays.retry();
       work.ring();
     };
-    return createQueueDesk({ db: options.db, queue, queueClock, spool, busy: runner.busy, onDue, onGone, log });
+    const routes = { db: options.db, relays: relays.all.map((relay) => relay.id), routeOf: relays.routeOf };
+    const reroute = (mail: QueuedMail, numbers: readonly number[]): string | undefined =>
+      rerouteReleased({ ...routes, mail, numbers });
+    return createQueueDesk({
+      reroute,
+      db: options.db,
+      queue,
+      queueClock,
+      spool,
+      busy: runner.busy,
+      onDue,
+      onGone,
+      log,
+    });
   }
 
   function startTasks(parts: Parts, runner: Runner): readonly Promise<void>[] {

@@ -285,7 +285,7 @@ const rows: readonly Row[] = [
     'if (reused && !signal.aborted && isStale(error))',
     'if (!reused && !signal.aborted && isStale(error))',
     failures + 'sessions.test.ts',
-    '13: a server that ends an idle session',
+    '13: a server that ends an idle session has not failed',
   ],
   [
     'big mails take all sessions',

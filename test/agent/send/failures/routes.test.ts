@@ -153,6 +153,10 @@ test('the relay of an unknown mail is taken out of the configuration: a person d
   assert.equal(only(rig)?.state, 'held');
   assert.match(only(rig)?.problem ?? '', /^It may have arrived by the relay old, which is not configured any more/);
   assert.equal(relay.mails.length, 0);
+  const released = await rig.send.desk()?.release(only(rig)?.id ?? '');
+  assert.deepEqual(released?.mayHaveArrived, ['someone@world.test']);
+  await empty(rig);
+  assert.equal(relay.mails.length, 1, 'a person has decided');
 });
 
 test('queued mail follows a changed configuration', async (t) => {
@@ -171,6 +175,17 @@ test('a mail for whose sender no relay is configured is held and says so', async
   assert.deepEqual([only(rig)?.state, only(rig)?.problem], ['held', noRoute]);
   await settle();
   assert.equal(relay.opened(), 0);
+  const id = only(rig)?.id ?? '';
+  await assert.rejects(
+    async () => rig.send.desk()?.release(id),
+    /No relay sends for this sender, expected a relay for its sender/,
+  );
+  assert.equal(only(rig)?.state, 'held');
+  await rig.send.stop();
+  const again = await startScene(t, { state: rig.state });
+  await again.rig.send.desk()?.release(id);
+  await empty(again.rig);
+  assert.equal(again.relay.mails.length, 1);
 });
 
 test('an account that is over its limit at the provider is stood in for at once, and the pause outlasts a restart', async (t) => {
