@@ -177,3 +177,16 @@ test('each refusal is counted once, under its reason', async (t) => {
     'size',
   ]);
 });
+
+test('what was refused is told once to whoever reports it', async (t) => {
+  const lab = createLab(t);
+  const relay = await lab.scriptedSmtp({ login: { user: 'relay-user', password: 'relay-password' } });
+  const rig = await startRig(t, { relay });
+  const client = await loggedIn(t, rig.port);
+  for (const sender of ['a@world.test', 'b@world.test', '']) await client.say('MAIL FROM:<' + sender + '>');
+  assert.deepEqual(rig.send.refused(), [
+    { reason: 'sender', count: 2 },
+    { reason: 'null-sender', count: 1 },
+  ]);
+  assert.deepEqual(rig.send.refused(), []);
+});
