@@ -133,7 +133,7 @@ export const agentSchema = Type.Object(
       Type.Optional(checkSchema),
     ),
     operator: explain(
-      'Mailbox of whoever looks after this agent, in a domain of `local.domains`: told of failed mail whose sender is not local, and of loops.',
+      'Mailbox of whoever looks after this agent, in a domain of `local.domains`: told of failed mail whose sender is not local, of loops, and of relays that are out of service.',
       Type.Optional(
         Type.String({ pattern: '^[^@\\s<>]+@[^@\\s<>]+$', description: 'an address such as postmaster@example.org' }),
       ),

@@ -11,7 +11,7 @@ import type { Field } from './header.ts';
 import { createLoopGuard } from './loop.ts';
 import type { LoopGuard } from './loop.ts';
 import { createOperator } from './operator.ts';
-import type { Operator } from './operator.ts';
+import type { Operator, OperatorNote } from './operator.ts';
 import { examine, refusalText } from './preflight.ts';
 import type { Queue } from './queue.ts';
 import type { QueueClock } from './queue-clock.ts';
@@ -30,7 +30,7 @@ export type Guards = {
   }) => Refusal | readonly Warning[];
   /** Inside the transaction that queues the mail. */
   readonly warn: Queue['warn'];
-  /** Loops of the last hour, for the collector. */
+  /** Loops of the last hour, for the collector; relays that are out of service, for the operator. Now and then. */
   readonly report: () => void;
 };
 
@@ -38,7 +38,7 @@ export function createGuards(options: {
   readonly db: Database;
   readonly queue: Pick<Queue, 'warn'>;
   readonly queueClock: QueueClock;
-  readonly relays: Pick<Relays, 'find' | 'routeOf'>;
+  readonly relays: Pick<Relays, 'all' | 'find' | 'routeOf'>;
   readonly local: Local | undefined;
   readonly handedOver?: ((sender: string) => boolean) | undefined;
   readonly isLocal: (address: string) => boolean;
@@ -54,7 +54,11 @@ export function createGuards(options: {
   const pace: RetryPace = { firstMs: 60_000, maxMs: 600_000 };
   const address = options.operator;
   const operator = createOperator({ db, queueClock, local, address, pace, clock, random, log, hostname, traceId });
-  const report = (): void => meter.say('mail_loop', {}, { recent: loops.recent() });
+  const sayLoops = (): void => meter.say('mail_loop', {}, { recent: loops.recent() });
+  function report(): void {
+    sayLoops();
+    for (const { health, id } of relays.all) if (health.isOut()) operator.tell(noteOf(id, health.status().problem));
+  }
   const loops = createLoopGuard({
     traceId,
     hostname,
@@ -62,7 +66,7 @@ export function createGuards(options: {
     handedOver: options.handedOver ?? (() => false),
     clock,
     tell: operator.tell,
-    onLoop: report,
+    onLoop: sayLoops,
   });
   return {
     operator,
@@ -85,4 +89,15 @@ function fieldsOf(header: Buffer): readonly Field[] {
   const lines = splitLines(header);
   const end = lines.findIndex((line) => line[0] === 0x0a || line[0] === 0x0d);
   return groupFields(end < 0 ? lines : lines.slice(0, end));
+}
+
+/** The problem says what helps. */
+function noteOf(relay: string, problem: string): OperatorNote {
+  const lines = [
+    'The relay ' + relay + ' has been out of service for a while. Outgoing mail waits, none is lost:',
+    '',
+    problem,
+  ];
+  const text = [...lines, '', 'To see what waits: mailferry queue list'].join('\n');
+  return { topic: 'relay ' + relay, subject: 'The relay ' + relay + ' takes no mail', text };
 }

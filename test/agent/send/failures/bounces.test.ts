@@ -142,6 +142,13 @@ test("without an operator a stranger's mail is held as before", async (t) => {
   assert.deepEqual(local.tried, []);
 });
 
+test('a foreign sender that is not refused at MAIL is refused behind the header, and nothing of it is kept', async (t) => {
+  const { relay, rig } = await startScene(t, { handedOver: () => true });
+  for (const from of ['', 'stranger@other.test'])
+    await assert.rejects(rig.submit({ from, to: ['good@world.test'] }), /550 5\.7\.1 /, from);
+  assert.deepEqual([rig.send.queue.list().length, (await rig.files()).length, relay.mails.length], [0, 0, 0]);
+});
+
 /** What the client asks for, as it says it. */
 async function ask(
   t: TestContext,
