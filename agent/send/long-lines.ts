@@ -25,10 +25,10 @@ const unfoldable: Refusal = refuse(
   'long-line',
 );
 
-/** What must arrive byte by byte: DKIM, S/MIME, PGP/MIME. */
+/** What must arrive byte by byte: DKIM, ARC, S/MIME, PGP/MIME. */
 export function isSigned(fields: readonly Field[]): boolean {
   return fields.some(({ name, bytes }) => {
-    if (name === 'dkim-signature' || name === 'domainkey-signature') return true;
+    if (/^(?:dkim-signature|domainkey-signature|arc-message-signature)$/.test(name)) return true;
     const signedType = /^[^:]*:\s*(?:multipart\/(?:signed|encrypted)|application\/(?:x-)?pkcs7-mime)\b/i;
     return name === 'content-type' && signedType.test(bytes.toString('latin1'));
   });

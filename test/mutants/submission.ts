@@ -124,7 +124,7 @@ const mutants: readonly Mutant[] = [
     what: 'passwords are taken in clear beside a certificate (both guards)',
     tests: [...matrix, 'submission.live'],
     edits: [
-      ['door', 'allowInsecureAuth: false }', 'allowInsecureAuth: true }'],
+      ['door', 'allowInsecureAuth: false,', 'allowInsecureAuth: true,'],
       [
         'login',
         '    if (!session.secure && !options.allowClear)',
