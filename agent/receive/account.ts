@@ -3,7 +3,7 @@ import { createBackoff } from '#shared/backoff.ts';
 import type { Backoff } from '#shared/backoff.ts';
 import { describe } from '#shared/failure.ts';
 import type { Meter } from '#shared/meter.ts';
-import type { AccountError } from '#shared/metrics.ts';
+import type { AccountError, FieldsOf } from '#shared/metrics.ts';
 import { createLoginBreaker } from '../accounts/breaker.ts';
 import type { LoginMemory } from '../accounts/login-memory.ts';
 import { maxRefusedInRow } from './fetching.ts';
@@ -46,6 +46,8 @@ export type Account = {
   readonly confirm: (answer?: Answer) => Promise<AccountStatus>;
   /** New mail has come, perhaps: a round as soon as the provider allows it, unless the account is in trouble or paused. */
   readonly wakeUp: () => void;
+  /** The wake has come up, or failed: told now, not with the next round, which may be far. */
+  readonly wakeChanged: () => void;
   readonly status: () => AccountStatus;
 };
 
@@ -105,6 +107,8 @@ export function createAccount(deps: AccountDeps): Account {
   /** New mail came while a round was under way, or may not be fetched yet. */
   let woken = false;
   let mayWake = false;
+  /** Of the last round; undefined before the first. */
+  let said: FieldsOf<'account'> | undefined;
   let backoff: { readonly kind: TroubleKind; readonly waits: Backoff } | undefined;
   let status: AccountStatus = {
     id: account.id,
@@ -154,8 +158,13 @@ export function createAccount(deps: AccountDeps): Account {
     const kind = result.question === '' && !refused ? (result.trouble?.kind ?? '') : 'question';
     const error = refused ? 'local' : errorOf(result);
     const own = { up: status.up ? 1 : 0, backlog, kept, problem, trouble: problem === '' ? '' : kind, error };
+    said = { ...own, round_seconds: seconds };
+    say(measured(result));
+  }
+
+  function say(more: FieldsOf<'account'>): void {
     const wakes = deps.wakeState === undefined ? {} : { wake: deps.wakeState().up ? 1 : 0 };
-    meter.say('account', { account: account.id }, { ...own, ...wakes, ...measured(result), round_seconds: seconds });
+    meter.say('account', { account: account.id }, { ...said, ...wakes, ...more });
   }
 
   function pauseAfter(result: RoundResult): number {
@@ -260,6 +269,9 @@ export function createAccount(deps: AccountDeps): Account {
     wakeUp() {
       woken = true;
       if (mayWake && breaker.restMs() === 0) wake?.abort();
+    },
+    wakeChanged() {
+      if (said !== undefined) say({});
     },
     status: current,
   };

@@ -119,7 +119,8 @@ export function createReceive(options: ReceiveOptions): Receive {
     ({ config, endpoint, password, minIntervalSeconds = 0, wake: place, origin }) => {
       const secret = typeof password === 'string' ? passwordSource(() => password) : password;
       const onMail = (): void => account.wakeUp();
-      const about = { account: config.id, user: config.user, secret, onMail, clock, random, log };
+      const onState = (): void => account.wakeChanged();
+      const about = { account: config.id, user: config.user, secret, onMail, onState, clock, random, log };
       const wake = place && createWake({ endpoint: place, ...about });
       if (wake !== undefined) wakes.push(wake);
       const account = createAccount({

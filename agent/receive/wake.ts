@@ -24,6 +24,8 @@ export type WakeOptions = {
   readonly user: string;
   readonly secret: SecretSource;
   readonly onMail: () => void;
+  /** state() gives something else than before. */
+  readonly onState?: () => void;
   readonly clock: Clock;
   /** Even chance in [0, 1). */
   readonly random: () => number;
@@ -48,7 +50,9 @@ export function createWake(options: WakeOptions): Wake {
       if (up) log.info({ account }, 'waits for new mail by IMAP IDLE');
       else log.warn({ account, problem }, 'no wake by IMAP IDLE; rounds come at their interval');
     }
+    const isNews = up !== state.up || problem !== state.problem;
     state = { up, problem };
+    if (isNews) options.onState?.();
   }
 
   return {

@@ -170,6 +170,8 @@ test('mail and measurements reach their end unchanged and once, through the deat
     to: Date.now(),
     tenants: ['acme'],
     agents: ['nas-1'],
+    // No try fails here, no limit is set, and there is one relay.
+    empty: ['Mail out by outcome', "Left of the provider's limits", 'Stand-ins'],
   });
 });
 

@@ -39,6 +39,8 @@ test('a new mail is in the local mailbox within a second, at an interval of an h
   });
   await bench.fetch();
   await waitFor('IDLE', () => bench.status()[0]?.wake === 'ok');
+  const measured = (): unknown => bench.gauges.findLast(({ name }) => name === 'account')?.fields['wake'];
+  await waitFor('its measurement', () => measured() === 1);
   const took: number[] = [];
   for (let n = 1; n <= 10; n += 1) {
     const at = performance.now();
@@ -53,6 +55,8 @@ test('a new mail is in the local mailbox within a second, at an interval of an h
   await proxy.refuse(true);
   proxy.cut();
   await waitFor('the state to tell', () => /127\.0\.0\.1/.test(bench.status()[0]?.wake ?? ''));
+  assert.equal(measured(), 0, 'told before the next round, which is an hour away');
+  assert.equal(bench.gauges.findLast(({ name }) => name === 'account')?.fields['up'], 1);
   await provider.put('info@example.org', mail(11));
   const [status] = await bench.fetch();
   assert.deepEqual([status?.up, await local.count('info@example.org')], [true, 11]);
