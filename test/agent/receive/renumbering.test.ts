@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test';
 import type { Pop3Step, ScriptedMail } from '../../lab/scripted-pop3.ts';
 import type { Action } from '../../lab/line-server.ts';
 import { waitFor } from '../../lab/wait.ts';
+import { createBench } from './bench.ts';
 import { count, delivered, left, setScene } from './failures/scene.ts';
 import type { Scene, SceneOptions } from './failures/scene.ts';
 import { seeded } from './random.ts';
@@ -30,8 +31,11 @@ function byNumber({ verb, good }: Pop3Step): Action | undefined {
 
 const capabilities = { withTop: ['UIDL', 'TOP', 'PIPELINING'], withoutTop: ['UIDL', 'PIPELINING'] };
 
-async function quiet({ bench }: Scene): Promise<void> {
-  for (let n = 0; n < 3; n += 1) await bench.fetch();
+async function quiet({ bench }: Pick<Scene, 'bench'>): Promise<void> {
+  for (let n = 0, well = 0; well < 3 && n < 40; n += 1) {
+    const [status] = await bench.fetch();
+    well = status?.problem === '' ? well + 1 : 0;
+  }
   await waitFor('nothing left to fetch', () => bench.status()[0]?.backlog === 0);
 }
 
@@ -161,14 +165,15 @@ const manners = {
 for (const [manner, nameAll] of Object.entries(manners)) {
   test('random days at a provider of this manner: ' + manner, { timeout: 120_000 }, async (t) => {
     for (let seed = 1; seed <= 4; seed += 1) {
-      await liveThrough(t, { seed, nameAll, top: seed % 2 === 0, equal: seed % 4 < 2 && manner !== 'begins anew' });
+      const equal = seed % 4 < 2 && manner !== 'begins anew';
+      await liveThrough(t, { seed, nameAll, top: seed % 2 === 0, equal, calm: seed < 3 });
     }
   });
 }
 
 const subjectOf = ({ bytes }: ScriptedMail): string => /Subject: (.*)\r\n/.exec(bytes.toString())?.[1] ?? '';
 
-/** Mails come, some twice with the same bytes, people delete some, days pass. */
+/** Mails come, some twice with the same bytes, people delete some, days pass; lines break, the agent is started anew. */
 async function liveThrough(
   t: TestContext,
   facts: {
@@ -177,24 +182,45 @@ async function liveThrough(
     readonly top: boolean;
     /** All mails have one size. */
     readonly equal: boolean;
+    /** No line breaks, nothing is refused, the agent lives on. */
+    readonly calm: boolean;
   },
 ): Promise<void> {
   const random = seeded(facts.seed);
   const below = (n: number): number => Math.floor(random() * n);
   let session = 0;
+  let over = false;
   const scene = await setScene(t, {
     pop3: {
       capabilities: facts.top ? capabilities.withTop : capabilities.withoutTop,
       script: ({ verb }) => {
         if (verb === 'PASS') session += 1;
+        if (!facts.calm && !over && /RETR|TOP|DELE|QUIT/.test(verb) && below(25) === 0) return { end: 'reset' };
         if (verb !== 'UIDL') return undefined;
         const names = facts.nameAll(scene.pop3.mails, session);
         return ['+OK', ...names.map((name, index) => index + 1 + ' ' + name), '.', ''].join('\r\n');
       },
     },
+    smtp: {
+      script: ({ verb }) => (verb === 'body' && !facts.calm && below(12) === 0 ? '451 4.3.0 later\r\n' : undefined),
+    },
     account: { keep: { days: 2 } },
   });
-  const { pop3, smtp, bench } = scene;
+  const { lab, pop3, smtp } = scene;
+  let { bench } = scene;
+  let days = 0;
+  const passDay = (): void => {
+    days += 1;
+    bench.passDays(1);
+  };
+  const startAnew = async (): Promise<void> => {
+    await bench.stop();
+    bench = await createBench(t, lab, {
+      accounts: [{ endpoint: { host: pop3.host, port: pop3.port, tls: 'none' }, keep: { days: 2 } }],
+      local: { host: smtp.host, port: smtp.port, tls: 'none' },
+    });
+    bench.passDays(days);
+  };
   const came = new Map<string, number>();
   const deleted = new Set<string>();
   const subjects = new Map<string, string>();
@@ -212,7 +238,7 @@ async function liveThrough(
       subjects.set(name, subject);
       came.set(subject, (came.get(subject) ?? 0) + 1);
     }
-    await quiet(scene);
+    await quiet({ bench });
     for (const uid of pop3.deleted) deleted.add(subjects.get(uid) ?? '');
     const found = new Map<string, number>();
     for (const subject of delivered(smtp)) found.set(subject, (found.get(subject) ?? 0) + 1);
@@ -225,11 +251,13 @@ async function liveThrough(
     // Somebody deletes what has arrived.
     if (below(2) === 0 && pop3.mails.length > 0)
       for (const one of pop3.mails.splice(below(pop3.mails.length), 1 + below(2))) deleted.add(subjectOf(one));
-    if (below(3) === 0) bench.passDays(1);
+    if (below(3) === 0) passDay();
+    if (!facts.calm && below(3) === 0) await startAnew();
   }
+  over = true;
   for (let day = 0; day < 5; day += 1) {
-    bench.passDays(1);
-    await quiet(scene);
+    passDay();
+    await quiet({ bench });
   }
   assert.deepEqual(left(pop3), [], 'nothing is left for ever');
   await bench.stop();
