@@ -82,6 +82,8 @@ export type Ledger = Days & {
   readonly together: Commits['join'];
   /** See commits.ts. */
   readonly settled: Commits['settled'];
+  /** When nothing is under way any more. */
+  readonly close: () => Promise<void>;
   readonly accounts: AccountRows;
   /** All that is known of an account, also what is gone. */
   readonly entries: (account: string) => readonly Entry[];
@@ -160,17 +162,9 @@ export type Ledger = Days & {
   readonly gone: (ids: readonly number[], today: number) => void;
 };
 
-/** The longest that a record waits for others. */
-const recordWaitMs = 5;
-
-/** `sessions`: so many mails can be answered at once, and then wait for their records. */
-export function createLedger(options: {
-  readonly db: Database;
-  readonly journal: Journal;
-  readonly sessions?: number;
-}): Ledger {
-  const { db, journal, sessions = 1 } = options;
-  const commits = createCommits(db, { most: sessions, waitMs: recordWaitMs });
+export function createLedger(options: { readonly db: Database; readonly journal: Journal }): Ledger {
+  const { db, journal } = options;
+  const commits = createCommits(db);
   const rows = createRows(db);
   const accounts = createAccountRows(db);
   const upsertRecipient = db.prepare(
@@ -198,6 +192,7 @@ export function createLedger(options: {
   return {
     together: commits.join,
     settled: commits.settled,
+    close: commits.close,
     ...createDays(db),
     lives: createLives(db),
     accounts,

@@ -14,7 +14,7 @@ import type { Bandwidth } from './bandwidth.ts';
 import type { Budget } from './budget.ts';
 import { firstGroup, readLimits } from './gate.ts';
 import type { Recipient } from './outcome.ts';
-import type { IndexCommit } from './index-commit.ts';
+import type { DurableCommit } from '#shared/durable-commit.ts';
 import { persist } from './persist.ts';
 import { lanes } from './queue-lanes.ts';
 import type { Queue, QueuedMail, Seconds } from './queue.ts';
@@ -27,7 +27,7 @@ export type DeliveryOptions = {
   readonly about: () => About;
   readonly limits: SendLimits;
   /** Resolves when the changes are on disk. */
-  readonly durably: IndexCommit['run'];
+  readonly durably: DurableCommit['run'];
   readonly bandwidth: Bandwidth;
   readonly budget: Budget;
   readonly health: RelayHealth;

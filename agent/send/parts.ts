@@ -12,8 +12,8 @@ import { createAccept } from './accept.ts';
 import { createBell } from './bell.ts';
 import type { Bell } from './bell.ts';
 import { createGroupCommit } from './group-commit.ts';
-import { createIndexCommit } from './index-commit.ts';
-import type { IndexCommit } from './index-commit.ts';
+import { createDurableCommit } from '#shared/durable-commit.ts';
+import type { DurableCommit } from '#shared/durable-commit.ts';
 import { createGuards } from './guards.ts';
 import type { Guards } from './guards.ts';
 import type { LocalLoginSetup } from './local-login.ts';
@@ -90,7 +90,7 @@ export type Parts = {
   /** As part of addresses and headers. */
   readonly hostname: string;
   /** Changes of the index; resolves when they are on disk. */
-  readonly durably: IndexCommit['run'];
+  readonly durably: DurableCommit['run'];
   readonly close: () => Promise<void>;
 };
 
@@ -111,7 +111,7 @@ export function createParts(options: SendOptions): Parts {
     paceOf: relays.paceOf,
     tells: (sender) => sender !== '' && local !== undefined && (isLocal(sender) || options.operator !== undefined),
   });
-  const index = createIndexCommit({ db });
+  const index = createDurableCommit({ db });
   const group = createGroupCommit({
     syncFolder: spool.syncFolder,
     commit: index.run,

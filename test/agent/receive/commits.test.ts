@@ -4,7 +4,6 @@ import { openDatabase } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
 import { createCommits } from '../../../agent/receive/commits.ts';
 
-const pace = { most: 8, waitMs: 1 };
 const schema = ['CREATE TABLE mail (id INTEGER PRIMARY KEY) STRICT'];
 
 function open(): Database {
@@ -27,7 +26,7 @@ test('what joins in one turn is written in one transaction', async () => {
     exec(sql);
   };
   const insert = db.prepare('INSERT INTO mail (id) VALUES (?)');
-  const commits = createCommits(db, pace);
+  const commits = createCommits(db);
   await Promise.all([1, 2, 3].map((id) => commits.join(() => void insert.run(id))));
   assert.deepEqual(ids(db), [1, 2, 3]);
   assert.equal(begun.filter((sql) => sql.startsWith('SAVEPOINT')).length, 1);
@@ -38,7 +37,7 @@ test('what joins in one turn is written in one transaction', async () => {
 test('join() resolves when its work is done, not before', async () => {
   const db = open();
   const insert = db.prepare('INSERT INTO mail (id) VALUES (?)');
-  const joined = createCommits(db, pace).join(() => void insert.run(1));
+  const joined = createCommits(db).join(() => void insert.run(1));
   await Promise.resolve();
   assert.deepEqual(ids(db), []);
   await joined;
@@ -48,7 +47,7 @@ test('join() resolves when its work is done, not before', async () => {
 test('one record that fails fails alone', async () => {
   const db = open();
   const insert = db.prepare('INSERT INTO mail (id) VALUES (?)');
-  const commits = createCommits(db, pace);
+  const commits = createCommits(db);
   const results = await Promise.allSettled([1, 1, 2].map((id) => commits.join(() => void insert.run(id))));
   assert.deepEqual(
     results.map(({ status }) => status),
@@ -60,7 +59,7 @@ test('one record that fails fails alone', async () => {
 test('when the commit itself fails, everybody learns it and nothing is done', async () => {
   const db = open();
   const insert = db.prepare('INSERT INTO mail (id) VALUES (?)');
-  const commits = createCommits(db, pace);
+  const commits = createCommits(db);
   const exec = db.exec.bind(db);
   db.exec = (sql: string) => {
     if (sql.startsWith('RELEASE')) throw new Error('disk full');
@@ -75,25 +74,29 @@ test('when the commit itself fails, everybody learns it and nothing is done', as
   assert.deepEqual(ids(db), []);
 });
 
-test('nothing waits longer than it must: not for more than can come, not for who is waited for', async () => {
+test('a session is held back until its record is on disk, and no other one', async () => {
   const db = open();
   const insert = db.prepare('INSERT INTO mail (id) VALUES (?)');
-  const never = 3_600_000;
   const [one, other] = [{}, {}];
-  const commits = createCommits(db, { most: 2, waitMs: never });
-  await Promise.all([1, 2].map((id) => commits.join(() => void insert.run(id), one)));
+  const disk = Promise.withResolvers<void>();
+  const commits = createCommits(db, () => disk.promise);
+  const joined = commits.join(() => void insert.run(1), one);
+  let held = true;
+  const waiting = commits.settled(one)?.then(() => (held = false));
+  assert.equal(commits.settled(other), undefined);
+  await new Promise((resolve) => setTimeout(resolve, 20)); // written by now, but not on disk
+  assert.deepEqual([ids(db), held], [[1], true]);
+  disk.resolve();
+  await waiting;
+  await joined;
   assert.equal(commits.settled(one), undefined, 'on record');
-  const third = commits.join(() => void insert.run(3), one);
-  assert.equal(commits.settled(other), undefined, 'a session without a record is not held back');
-  await commits.settled(one);
-  assert.deepEqual(ids(db), [1, 2, 3]);
-  await third;
+  await commits.close();
 });
 
 test('a record that fails stops its session', async () => {
   const db = open();
   const insert = db.prepare('INSERT INTO mail (id) VALUES (?)');
-  const commits = createCommits(db, { most: 2, waitMs: 3_600_000 });
+  const commits = createCommits(db);
   const holder = {};
   await Promise.all([commits.join(() => void insert.run(1)), commits.join(() => void insert.run(2))]);
   const failed = commits.join(() => void insert.run(1), holder);

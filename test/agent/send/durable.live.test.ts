@@ -5,31 +5,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { createLab } from '../../lab/lab.ts';
 import { isListening } from '../../lab/port.ts';
+import { readTrace } from '../../lab/trace.ts';
+import type { Call } from '../../lab/trace.ts';
 import { waitFor } from '../../lab/wait.ts';
 import type { Setup } from './child.ts';
 import { openState, submit } from './rig.ts';
-
-/** One system call; `begin` and `end` are line numbers of the trace, as threads interleave. */
-type Call = { readonly name: string; readonly text: string; readonly begin: number; readonly end: number };
-
-function readTrace(trace: string): readonly Call[] {
-  const open = new Map<string, { readonly name: string; readonly text: string; readonly begin: number }>();
-  const calls: Call[] = [];
-  for (const [line, full] of trace.split('\n').entries()) {
-    const [, thread = '', text = ''] = /^(\d+) +(.*)$/.exec(full) ?? [];
-    const resumed = /^<\.\.\. (\w+) resumed>(.*)$/.exec(text);
-    const name = resumed?.[1] ?? /^(\w+)\(/.exec(text)?.[1];
-    if (name === undefined) continue;
-    if (text.endsWith('<unfinished ...>')) open.set(thread, { name, text, begin: line });
-    else if (resumed === null) calls.push({ name, text, begin: line, end: line });
-    else {
-      const started = open.get(thread);
-      if (started !== undefined) calls.push({ ...started, text: started.text + text, end: line });
-      open.delete(thread);
-    }
-  }
-  return calls;
-}
 
 test('fsync of the file, rename, fsync of the folder and commit of the index all come before the 250', async (t) => {
   const lab = createLab(t);

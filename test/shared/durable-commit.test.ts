@@ -1,17 +1,20 @@
 // Changes of the index go to the disk together: nobody is told that his is there before it is.
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import type { TestContext } from 'node:test';
-import { createIndexCommit, NotDurable } from '../../../agent/send/index-commit.ts';
-import { openState } from './rig.ts';
+import { setImmediate as turnOfLoop } from 'node:timers/promises';
+import { createDurableCommit, NotDurable } from '#shared/durable-commit.ts';
+import { openDatabase } from '#shared/sqlite.ts';
+import { createLab } from '../lab/lab.ts';
+
+const schema = ['CREATE TABLE note (text TEXT PRIMARY KEY) STRICT'];
 
 /** An index whose disk answers when the test says so. */
-async function start(t: TestContext) {
-  const { db } = await openState(t);
-  db.exec('CREATE TABLE note (text TEXT PRIMARY KEY) STRICT');
+function start() {
+  const db = openDatabase({ path: ':memory:', schema });
   const insert = db.prepare('INSERT INTO note (text) VALUES (?)');
   const syncs: PromiseWithResolvers<void>[] = [];
-  const index = createIndexCommit({
+  const index = createDurableCommit({
     db,
     sync() {
       const asked = Promise.withResolvers<void>();
@@ -19,7 +22,9 @@ async function start(t: TestContext) {
       return asked.promise;
     },
   });
-  const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+  const turn = async (): Promise<void> => {
+    for (let n = 0; n < 5; n += 1) await turnOfLoop();
+  };
   const notes = (): readonly string[] =>
     db
       .prepare('SELECT text FROM note ORDER BY text')
@@ -28,8 +33,8 @@ async function start(t: TestContext) {
   return { db, index, insert, notes, syncs, turn };
 }
 
-test('nobody is answered before the disk has what was written, and later work waits for the next time', async (t) => {
-  const { index, insert, notes, syncs, turn } = await start(t);
+test('nobody is answered before the disk has what was written, and later work waits for the next time', async () => {
+  const { index, insert, notes, syncs, turn } = start();
   const told: string[] = [];
   const say = (text: string): Promise<number> => index.run(() => insert.run(text)).then(() => told.push(text));
   const first = Promise.all([say('a'), say('b')]);
@@ -47,8 +52,8 @@ test('nobody is answered before the disk has what was written, and later work wa
   assert.deepEqual(notes(), ['a', 'b', 'c']);
 });
 
-test('work that throws is undone alone; the others of its commit are done', async (t) => {
-  const { index, insert, notes, syncs, turn } = await start(t);
+test('work that throws is undone alone; the others of its commit are done', async () => {
+  const { index, insert, notes, syncs, turn } = start();
   const good = index.run(() => {
     insert.run('good');
     return 'done';
@@ -65,8 +70,8 @@ test('work that throws is undone alone; the others of its commit are done', asyn
   assert.deepEqual(notes(), ['good']);
 });
 
-test('a disk that fails at the end is told to each of the commit, and the next commit is tried all the same', async (t) => {
-  const { index, insert, syncs, turn } = await start(t);
+test('a disk that fails at the end is told to each of the commit, and the next commit is tried all the same', async () => {
+  const { index, insert, syncs, turn } = start();
   const failed = assert.rejects(
     index.run(() => insert.run('a')),
     NotDurable,
@@ -81,9 +86,9 @@ test('a disk that fails at the end is told to each of the commit, and the next c
 });
 
 test('the database is left as strict as it was, and commits of others stay durable by themselves', async (t) => {
-  const { db } = await openState(t);
-  db.exec('CREATE TABLE note (text TEXT PRIMARY KEY) STRICT');
-  const index = createIndexCommit({ db });
+  const path = join(createLab(t).dir, 'note.db');
+  const db = openDatabase({ path, schema });
+  const index = createDurableCommit({ db });
   const strictness = (): unknown => db.prepare('PRAGMA synchronous').get()?.['synchronous'];
   assert.equal(strictness(), 2);
   await index.run(() => db.exec("INSERT INTO note VALUES ('a')"));
@@ -92,4 +97,5 @@ test('the database is left as strict as it was, and commits of others stay durab
   assert.equal(strictness(), 2);
   await index.flush();
   await index.close();
+  db.close();
 });

@@ -1,4 +1,4 @@
-// Changes of the index that reach the disk together, without holding up the process while the disk works. Promise: run()
+// Changes of a database that reach the disk together, without holding up the process while the disk works. Promise: run()
 // resolves only when what `work` did outlives a power cut; when it rejects, `work` is undone, unless the disk itself failed
 // at the very end (`NotDurable`): then it may be there or not.
 //
@@ -7,15 +7,15 @@
 // The log is sequential: a commit of anybody else that is on disk has all earlier ones before it.
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { describe } from '#shared/failure.ts';
-import { transaction } from '#shared/sqlite.ts';
-import type { Database } from '#shared/sqlite.ts';
+import { describe } from './failure.ts';
+import { transaction } from './sqlite.ts';
+import type { Database } from './sqlite.ts';
 
 export class NotDurable extends Error {
   override readonly name = 'NotDurable';
 }
 
-export type IndexCommit = {
+export type DurableCommit = {
   /** `work` is done with that of others in one transaction, and once more alone when one of them throws. */
   readonly run: <T>(work: () => T) => Promise<T>;
   /** Resolves when everything that was asked for is through. */
@@ -27,10 +27,10 @@ export type IndexCommit = {
 type Member = { readonly perform: () => void; readonly settle: (error?: unknown) => void };
 
 /** `sync`: of the write-ahead log; a test replaces it. */
-export function createIndexCommit(options: {
+export function createDurableCommit(options: {
   readonly db: Database;
   readonly sync?: () => Promise<void>;
-}): IndexCommit {
+}): DurableCommit {
   const { db } = options;
   const log = createLogSync(db);
   let waiting: Member[] = [];
@@ -61,7 +61,7 @@ export function createIndexCommit(options: {
     try {
       await (options.sync ?? log.sync)();
     } catch (cause) {
-      const error = new NotDurable('Cannot write the index to the disk: ' + describe(cause), { cause });
+      const error = new NotDurable('Cannot write to the disk: ' + describe(cause), { cause });
       for (const member of written) member.settle(error);
       return;
     }
@@ -98,7 +98,7 @@ export function createIndexCommit(options: {
 
 type LogSync = { readonly sync: () => Promise<void>; readonly close: () => Promise<void> };
 
-/** Asks the disk for the write-ahead log of the database. An index in memory has none, and nothing to wait for. */
+/** Asks the disk for the write-ahead log of the database. A database in memory has none, and nothing to wait for. */
 function createLogSync(db: Database): LogSync {
   let handle: Promise<FileHandle | undefined> | undefined;
 
