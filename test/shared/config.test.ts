@@ -43,7 +43,7 @@ const wrong: readonly (readonly [what: string, text: string, message: string])[]
   [
     'an option that resembles none',
     minimal + 'zzzzzzz: 1\n',
-    'agent.yaml:4: option zzzzzzz: found an unknown option, expected one of tenant, agent, state, logLevel, local, accounts, check, relays, submission, probe, report',
+    'agent.yaml:4: option zzzzzzz: found an unknown option, expected one of tenant, agent, state, logLevel, local, accounts, check, operator, relays, submission, probe, report',
   ],
   [
     'a port out of range, deep inside',
@@ -151,10 +151,14 @@ const crossChecks: readonly (readonly [what: string, text: string, message: RegE
     /option relays: found nothing/,
   ],
   [
-    'passwords in clear on a reachable address',
-    minimal +
-      'relays: [{id: r, host: r, user: u, password: {env: P}}]\nsubmission: {host: 0.0.0.0, users: [{name: u, password: {env: P}, senders: ["@example.org"]}]}\n',
-    /option submission\.tls: found nothing, expected keyFile and certFile/,
+    'an operator without a local server',
+    minimal + 'operator: postmaster@example.org\n',
+    /agent\.yaml:\d+: option operator: found "postmaster@example\.org", expected an address in a domain of local\.domains: a local mail server/,
+  ],
+  [
+    'an operator who is not local',
+    minimal + 'local: {domains: [example.org]}\noperator: postmaster@example.net\n',
+    /option operator: found "postmaster@example\.net", expected an address in a domain of local\.domains: example\.org/,
   ],
 ];
 
