@@ -75,7 +75,21 @@ export async function fillEstate(options: {
         'account',
         now - 7_000,
         { account: 'orders' },
-        { up: 1, backlog: 0, kept: 61, round_seconds: 0.6, problem: '' },
+        {
+          up: 1,
+          backlog: 0,
+          kept: 61,
+          round_seconds: 0.6,
+          problem: '',
+          error: 'none',
+          connect_seconds: 0.021,
+          tls_seconds: 0.044,
+          login_seconds: 0.18,
+          list_seconds: 0.09,
+          mailbox_mails: 64,
+          mailbox_bytes: 18_400_000,
+          wake: 0,
+        },
       ),
       reading(
         'relay',
@@ -110,6 +124,8 @@ export async function fillEstate(options: {
         {},
         { ...agentFields, outbox_batches: 3, outbox_bytes: 18_400, outbox_oldest_seconds: 40, outbox_dropped: 12 },
       ),
+      reading('hold', now - 7_000, {}, { held: 1, reason: 'a second agent runs with the identity corner-bakery/nas' }),
+      reading('quarantine', now - 7_000, {}, { count: 3, bytes: 1_240_000, oldest_seconds: 90_000 }),
     ],
   });
   fed.put({
