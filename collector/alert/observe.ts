@@ -108,8 +108,9 @@ function detailOf(view: AgentView, point: Point, source: ReadingSource, value: n
     ([field]) => field === source.field,
   )?.[1];
   const shown = spec?.unit === 's' ? showDuration(value) : String(value);
-  // The queue waits for the relay: say what the relay says.
-  const relay = view.readings.find(({ name }) => name === 'relay')?.fields['problem'];
+  // The queue waits for a relay: say what the one says that has something to say.
+  const relays = view.readings.filter(({ name }) => name === 'relay').map(({ fields }) => fields['problem']);
+  const relay = relays.find((problem) => typeof problem === 'string' && problem !== '');
   return (
     source.metric +
     ' ' +

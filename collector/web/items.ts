@@ -131,6 +131,8 @@ export function relayItems(readings: readonly Point[]) {
       relay: point.tags['relay'] ?? '-',
       up: numberOf(point, 'up') === 1,
       problem: textOf(point, 'problem'),
+      stoodIn: numberOf(point, 'stood_in') === 1,
+      left: { mails: maybeOf(point, 'budget_mails'), recipients: maybeOf(point, 'budget_recipients') },
       at: isoTime(point.at),
     }))
     .sort((a, b) => compare(a.relay, b.relay));

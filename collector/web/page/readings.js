@@ -8,7 +8,8 @@ import { bytes, count, dnsblLooks, duration, plural } from './words.js';
  *   mailbox: { mails: number | null, bytes: number | null },
  *   parts: { connectSeconds: number | null, tlsSeconds: number | null, loginSeconds: number | null, listSeconds: number | null, firstByteSeconds: number | null },
  *   at: string | null }} Account
- * @typedef {{ relay: string, up: boolean, problem: string, at: string | null }} Relay
+ * @typedef {{ relay: string, up: boolean, problem: string, stoodIn: boolean,
+ *   left: { mails: number | null, recipients: number | null }, at: string | null }} Relay
  * @typedef {{ target: string, zone: string, state: string, reason: string, at: string | null }} Listing
  * @typedef {{ tenant: string, id: string, state: string, lastSeenAt: string | null, version: string, hold: string,
  *   quarantine: null | { count: number, bytes: number, oldestSeconds: number, at: string | null },
@@ -90,14 +91,31 @@ export function relayTable(relays) {
     [
       ['main', 'Relay'],
       ['state', 'State'],
+      ['main', 'Left of its limits'],
       ['when', 'Reported'],
     ],
     relays.map((relay) => [
       el('strong', {}, relay.relay),
-      withReason(badge(relay.up ? up : down), relay.up ? '' : relay.problem || 'The last session failed.'),
+      withReason(badge(relay.up ? up : down), stateOf(relay)),
+      el('span', {}, leftOf(relay)),
       timeAgo(relay.at),
     ]),
   );
+}
+
+/** A relay that works may have a problem all the same: its limits are used up. @param {Relay} relay */
+function stateOf({ problem, stoodIn, up }) {
+  const why = problem === '' && !up ? 'The last session failed.' : problem;
+  return [why, stoodIn ? 'Another relay sends in its place.' : ''].filter((part) => part !== '').join(' ');
+}
+
+/** @param {Relay} relay */
+function leftOf({ left }) {
+  const known = [
+    ...(left.mails === null ? [] : [plural(left.mails, 'mail')]),
+    ...(left.recipients === null ? [] : [plural(left.recipients, 'recipient')]),
+  ];
+  return known.length === 0 ? 'no limit known' : known.join(', ');
 }
 
 const order = ['listed', 'error', 'zone-unhealthy', 'refused', 'clean'];

@@ -169,8 +169,9 @@ test('what was never told is forgotten without a word', () => {
 
 test('the detail names what waits in the units of people, and what the relay says', () => {
   const collector = player();
+  const well = createPoint('relay', start, { relay: 'a' }, { up: 1, problem: '' });
   const relay = createPoint('relay', start, { relay: 'r' }, { up: 0, problem: '535 wrong password' });
-  collector.see(0, { readings: [...(queue(1_020).readings ?? []), relay] });
+  collector.see(0, { readings: [...(queue(1_020).readings ?? []), well, relay] });
   assert.equal(collector.states()[0]?.detail, 'queue oldest: 17 min; relay: 535 wrong password');
   assert.deepEqual([0, 119, 120, 7_199, 7_200, 200_000].map(showDuration), [
     '0 s',

@@ -103,7 +103,12 @@ test('one agent is told with accounts, relay, block lists and itself, hostile wo
       reading('hold', seenAt, {}, { held: 1, reason: 'a second agent' }),
       reading('quarantine', seenAt, {}, { count: 2, bytes: 800, oldest_seconds: 90 }),
       reading('account', seenAt, { account: 'info' }, { up: 0, problem: hostile }),
-      reading('relay', seenAt, { relay: 'smtp.example' }, { up: 0, problem: 'refused' }),
+      reading(
+        'relay',
+        seenAt,
+        { relay: 'smtp.example' },
+        { up: 0, problem: 'refused', stood_in: 1, budget_mails: 7, budget_left: 7 },
+      ),
       reading('dnsbl', seenAt, { target: '192.0.2.1', zone: 'z.example' }, { state: 4, reason: 'odd' }),
       reading('dnsbl', seenAt, { target: '192.0.2.1', zone: 'a.example' }, { state: 9, reason: 'of a newer agent' }),
       reading('queue', seenAt, {}, { depth: 2, oldest_seconds: 5, held: 1, unknown: 4 }),
@@ -174,7 +179,16 @@ test('one agent is told with accounts, relay, block lists and itself, hostile wo
         at,
       },
     ],
-    relay: [{ relay: 'smtp.example', up: false, problem: 'refused', at }],
+    relay: [
+      {
+        relay: 'smtp.example',
+        up: false,
+        problem: 'refused',
+        stoodIn: true,
+        left: { mails: 7, recipients: null },
+        at,
+      },
+    ],
     dnsbl: [
       { target: '192.0.2.1', zone: 'a.example', state: 'error', reason: 'of a newer agent', at },
       { target: '192.0.2.1', zone: 'z.example', state: 'zone-unhealthy', reason: 'odd', at },
