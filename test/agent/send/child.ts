@@ -24,6 +24,8 @@ export type Order = {
   readonly crash?: { readonly at: Checkpoint; readonly visit: number; readonly file: string };
   /** Added to the wall clock. */
   readonly aheadMs?: number;
+  /** Somebody sets the wall clock while it runs. */
+  readonly jump?: { readonly afterMs: number; readonly byMs: number };
   /** Instead of the setup's. */
   readonly unknownRetrySeconds?: number;
 };
@@ -36,9 +38,11 @@ export type Report =
 const setup = JSON.parse(process.argv[2] ?? '{}') as Setup;
 
 async function run(order: Order): Promise<void> {
-  const { unknownRetrySeconds } = order;
+  const { jump, unknownRetrySeconds } = order;
   let visits = 0;
-  const clock = { ...systemClock, now: () => systemClock.now() + (order.aheadMs ?? 0) };
+  let aheadMs = order.aheadMs ?? 0;
+  if (jump !== undefined) setTimeout(() => (aheadMs += jump.byMs), jump.afterMs).unref();
+  const clock = { ...systemClock, now: () => systemClock.now() + aheadMs };
   const db = openStateDb(setup.folder);
   const send = createSend({
     submission: { ...baseSubmission, port: setup.port },
