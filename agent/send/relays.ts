@@ -79,7 +79,15 @@ export function openRelays(options: {
   readonly onChange: () => void;
 }): Relays {
   const { queueClock, random } = options;
-  const all = options.setups.map((setup) => openRelay(options, setup));
+  // Limits are those of a login: relays with the same one, for several senders, spend of the same.
+  const budgets = new Map<string, Budget>();
+  const budgetOf = ({ config, endpoint, limits }: RelaySetup): Budget => {
+    const relay = endpoint.host + ':' + endpoint.port + ' ' + config.user;
+    const budget = budgets.get(relay) ?? openBudget({ db: options.db, queueClock, relay, limits });
+    budgets.set(relay, budget);
+    return budget;
+  };
+  const all = options.setups.map((setup) => openRelay(options, setup, budgetOf(setup)));
   const first = all[0];
   if (first === undefined) throw new Error('Cannot send: no relay, expected at least one');
   const routes = all.map((relay) => routeParts(relay.setup.config));
@@ -132,9 +140,9 @@ export function openRelays(options: {
   };
 }
 
-function openRelay(options: Parameters<typeof openRelays>[0], setup: RelaySetup): Relay {
+function openRelay(options: Parameters<typeof openRelays>[0], setup: RelaySetup, budget: Budget): Relay {
   const { clock, db, log, onChange, queueClock, random } = options;
-  const { config, limits, origin } = setup;
+  const { config, origin } = setup;
   const { id } = config;
   const pace = { firstMs: config.retryFirstSeconds * 1_000, maxMs: config.retryMaxSeconds * 1_000 };
   const { secretChanged, ...logins } = openLogins(options, setup);
@@ -154,7 +162,7 @@ function openRelay(options: Parameters<typeof openRelays>[0], setup: RelaySetup)
     logins,
   });
   const use = { sessions: 0 };
-  return { id, setup, health, pace, use, secretChanged, budget: openBudget({ db, queueClock, relay: id, limits }) };
+  return { id, setup, health, pace, use, secretChanged, budget };
 }
 
 function openLogins(

@@ -9,7 +9,7 @@ import { createLab } from '../../../lab/lab.ts';
 import { waitFor } from '../../../lab/wait.ts';
 import { createBandwidth } from '../../../../agent/send/bandwidth.ts';
 import { openBudget } from '../../../../agent/send/budget.ts';
-import { movableClock, openStateDb, startRig } from '../rig.ts';
+import { letter, movableClock, openStateDb, startRig } from '../rig.ts';
 import { empty, login, only, problemOf, settle, startScene } from './relay-scene.ts';
 
 function openDb(t: TestContext) {
@@ -114,6 +114,23 @@ test('a relay whose limits are used up for long is stood in for', async (t) => {
   assert.deepEqual([relay.mails.length, second.mails.length], [1, 2]);
   assert.equal(rig.send.relays()[0]?.standIn, 'second');
   assert.equal(problemOf(rig), '');
+});
+
+test('two relays with one login spend of the same limits', async (t) => {
+  const { relay, rig } = await startScene(t, { relayLimits: { messagesPerHour: 2 } });
+  await rig.send.stop();
+  const more = { id: 'second', senders: ['info@office.test'] };
+  const limited = { relayLimits: { messagesPerHour: 2 } };
+  const scene = await startRig(t, { relay, ...limited, moreRelays: [{ relay, relayConfig: more, ...limited }] });
+  for (const name of ['sales', 'info', 'sales', 'info'])
+    await scene.submit({ from: name + '@office.test', raw: letter().replace('sales@', name + '@') });
+  await waitFor('two mails', () => relay.mails.length === 2);
+  await settle();
+  assert.equal(relay.mails.length, 2);
+  assert.deepEqual(
+    scene.send.relays().map((state) => state.budget),
+    [{ mails: 0 }, { mails: 0 }],
+  );
 });
 
 test('simultaneous sessions do not spend the same room', (t) => {
