@@ -83,12 +83,13 @@ export function attemptOfError(
 /** No session came about. */
 export function troubleOfOpening(error: unknown, about: About): Trouble {
   const text = describe(error);
-  if (!(error instanceof ConversationError)) return { text, kind: hasRefused(error) ? 'login' : 'line' };
+  if (!(error instanceof ConversationError))
+    return { text, kind: hasRefused(error) ? 'login' : 'line', atOpening: true };
   const judgement = judge(error, about);
   const kind = error.phase === 'auth' && !isPassing(error.reply) ? 'login' : kindOf(judgement);
   // 5xx to a login: the secret, or the right to send. What comes with 4xx passes.
   const refused = error.phase === 'auth' && (error.reply?.code ?? 0) >= 500;
-  return { ...troubleOf(judgement, text), kind, refused };
+  return { ...troubleOf(judgement, text), kind, refused, atOpening: true };
 }
 
 const isPassing = (reply: Reply | undefined): boolean => reply !== undefined && reply.code < 500;

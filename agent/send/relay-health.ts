@@ -15,6 +15,8 @@ export type Trouble = {
   readonly waitMs?: number | undefined;
   /** The secret was shown and refused. */
   readonly refused?: boolean;
+  /** No session came about: one that does is the proof that it is over. */
+  readonly atOpening?: boolean;
 };
 export type RelayStatus = {
   readonly id: string;
@@ -39,7 +41,7 @@ export type RelayHealth = {
   /** A mail was answered since the last failure. Before, one session at a time may try. */
   readonly proven: () => boolean;
   readonly failed: (trouble: Trouble) => void;
-  /** A session is open: whether mail is taken too will be seen. */
+  /** A session is open: whether mail is taken too will be seen, but what kept sessions out is over. */
   readonly reached: () => void;
   /** A mail was answered. */
   readonly succeeded: () => void;
@@ -86,6 +88,7 @@ export function createRelayHealth(options: {
   let proven = false;
   /** A session is open although nothing was answered since the failure. */
   let trial = false;
+  let atOpening = leftMs > 0 && before.kind === 'login';
   let kind: Trouble['kind'] | undefined = leftMs > 0 ? before.kind : undefined;
   let problem = leftMs > 0 ? before.text : '';
   let notBefore = clock.monotonic() + Math.max(0, leftMs);
@@ -123,6 +126,7 @@ export function createRelayHealth(options: {
       proven = false;
       trial = false;
       kind = trouble.kind;
+      atOpening = trouble.atOpening === true;
       problem = text;
       if (kind === 'account') keep({ untilMs: queueClock.now() + pauseMs, text });
       options.onChange();
@@ -131,7 +135,11 @@ export function createRelayHealth(options: {
       if (refusals > 0) options.logins.well();
       refusals = 0;
       if (problem === '' || trial) return;
-      trial = true;
+      if (atOpening) {
+        log.info({ relay: options.id }, 'relay lets us in again');
+        kind = undefined;
+        problem = '';
+      } else trial = true;
       options.onChange();
     },
     succeeded() {

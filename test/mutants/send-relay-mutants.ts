@@ -42,8 +42,8 @@ const rows: readonly Row[] = [
   [
     'a relay that works again is not taken back',
     'agent/send/relay-health.ts',
-    "      if (problem === '' || trial) return;\n      trial = true;",
-    "      if (problem === '' || trial) return;",
+    "        kind = undefined;\n        problem = '';\n      } else trial = true;",
+    '      } else trial = true;',
     failures + 'routes.test.ts',
     'a relay that is down for long is stood in for',
   ],

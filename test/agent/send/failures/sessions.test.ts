@@ -244,6 +244,31 @@ test('47: a relay that refuses one connection is asked again within a minute, an
   assert.equal(relay.mails.length, 1);
 });
 
+test('47b: a relay that failed is found to work again, also when no mail is left for it', async (t) => {
+  const lab = createLab(t);
+  const relay = await lab.scriptedSmtp({ login });
+  const proxy = await lab.proxy({ to: relay });
+  await proxy.refuse(true);
+  const clock = movableClock();
+  const rig = await startRig(t, { relay: proxy, clock, random: () => 1 });
+  await rig.submit();
+  await problem(rig);
+  rig.send.desk()?.drop(only(rig)?.id ?? '');
+  clock.advance(301_000);
+  await settle();
+  assert.notEqual(problemOf(rig), '');
+  await proxy.refuse(false);
+  clock.advance(301_000);
+  await waitFor('the probe', () => problemOf(rig) === '');
+  assert.equal(said(relay, 'MAIL').length, 0);
+  clock.advance(21_000);
+  await waitFor('its end', () => relay.open() === 0);
+  assert.equal(said(relay, 'QUIT').length, 1);
+  clock.advance(3_600_000);
+  await settle();
+  assert.equal(relay.opened(), 1, 'and then no more');
+});
+
 test('48: a name that is not known is the trouble of the relay, and no try of the mail', async (t) => {
   const rig = await startRig(t, { relay: { host: 'relay.invalid', port: 25 }, clock: movableClock() });
   await rig.submit();
