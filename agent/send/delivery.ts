@@ -13,7 +13,7 @@ import type { About, Attempt } from './attempt.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import type { Budget } from './budget.ts';
 import { firstGroup, readLimits } from './gate.ts';
-import type { Recipient } from './outcome.ts';
+import type { Outcome, Recipient } from './outcome.ts';
 import type { DurableCommit } from '#shared/durable-commit.ts';
 import { persist } from './persist.ts';
 import { lanes } from './queue-lanes.ts';
@@ -91,6 +91,7 @@ export function createDelivery(
   }
 
   async function tryMail(
+    job: Job,
     mail: QueuedMail,
     group: readonly Recipient[],
     session: Session,
@@ -113,7 +114,7 @@ export function createDelivery(
         log.info({ mail: mail.id, count: result.bareLineEnds }, 'bare line ends became CRLF');
       const attempt = attemptOfResult(group, result, options.about(), reused);
       const passed = capabilities.has('DSN');
-      const outcomes = attempt.outcomes.map((outcome) => ({ ...outcome, passedDsn: passed }));
+      const outcomes = attempt.outcomes.map((outcome) => ({ ...judgeAt(job, outcome), passedDsn: passed }));
       const { envelopeMs, dataMs } = result;
       return {
         attempt: { ...attempt, outcomes },
@@ -121,7 +122,9 @@ export function createDelivery(
       };
     } catch (error) {
       if (reused && !signal.aborted && isStale(error)) return 'stale';
-      return { attempt: attemptOfError(group, error, options.about(), signal.aborted), seconds: seconds() };
+      const attempt = attemptOfError(group, error, options.about(), signal.aborted);
+      const outcomes = attempt.outcomes.map((outcome) => judgeAt(job, outcome));
+      return { attempt: { ...attempt, outcomes }, seconds: seconds() };
     }
   }
 
@@ -148,7 +151,7 @@ export function createDelivery(
       return { usable: session.conversation.usable(), session: 'keep', tried: false };
     const release = budget.reserve(group.length);
     try {
-      const tried = await tryMail(mail, group, session, signal);
+      const tried = await tryMail(job, mail, group, session, signal);
       if (tried === 'stale') return { usable: false, session: 'keep', tried: true };
       await keep(mail, tried, signal);
       const { answered, mostRecipients, trouble } = tried.attempt;
@@ -160,6 +163,16 @@ export function createDelivery(
       release();
     }
   };
+}
+
+/**
+ * What a stand-in refuses of a mail, its own relay may take: another sender's mail, another size, another idea of spam. It is
+ * no reason to give the mail up; that a recipient does not exist is.
+ */
+function judgeAt(job: Job, outcome: Outcome): Outcome {
+  if (!job.standIn || outcome.result !== 'refused') return outcome;
+  const isOurs = / not sent: /.test(outcome.reply); // what the relay announced it cannot take
+  return outcome.reason?.scope === 'recipient' && !isOurs ? outcome : { ...outcome, result: 'later' };
 }
 
 function tell(log: Log, relay: string, mail: QueuedMail, attempt: Attempt): void {

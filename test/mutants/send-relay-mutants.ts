@@ -104,6 +104,14 @@ const rows: readonly Row[] = [
     'queued mail follows a changed configuration',
   ],
   [
+    'a stand-in refuses for good',
+    'agent/send/delivery.ts',
+    "if (!job.standIn || outcome.result !== 'refused') return outcome;",
+    "if (job.id !== '' || outcome.result !== 'refused') return outcome;",
+    failures + 'routes.test.ts',
+    'what only the stand-in refuses is not bounced',
+  ],
+  [
     'the pause of an account ends with the process',
     'agent/send/relay-health.ts',
     "if (kind === 'account') keep({",

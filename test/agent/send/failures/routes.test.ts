@@ -6,6 +6,7 @@ import { createLab } from '../../../lab/lab.ts';
 import { waitFor } from '../../../lab/wait.ts';
 import { noRoute } from '../../../../agent/send/queue-routes.ts';
 import type { ScriptedSmtpOptions } from '../../../lab/scripted-smtp.ts';
+import { fakeLocal } from '../fake-local.ts';
 import { letter, movableClock, startRig } from '../rig.ts';
 import type { RigOptions } from '../rig.ts';
 import { empty, login, only, problem, problemOf, said, settle, startScene } from './relay-scene.ts';
@@ -193,7 +194,10 @@ test('an account that is over its limit at the provider is stood in for at once,
     verb === 'RCPT'
       ? '450-Requested mail action not taken: mailbox unavailable\r\n450 Mail send limit exceeded\r\n'
       : undefined;
-  const { clock, first, rig, second } = await startTwo(t, { script });
+  // The provider's hour ends in a minute and a half at the earliest, whatever the time of day.
+  const patience = { sessions: 1, retryFirstSeconds: 60, fallbackAfterSeconds: 60 };
+  const relayConfig = { ...patience, id: 'first', fallback: ['second'] };
+  const { clock, first, rig, second } = await startTwo(t, { script, relayConfig });
   await rig.submit();
   await empty(rig);
   assert.deepEqual([first.mails.length, second.mails.length], [0, 1]);
@@ -212,4 +216,54 @@ test('an account that is over its limit at the provider is stood in for at once,
   assert.match(problemOf(alone), /Mail send limit exceeded/);
   assert.equal(said(first, 'RCPT').length, tries, 'no mail is burnt');
   assert.equal(only(alone)?.problem, problemOf(alone));
+});
+
+test('what only the stand-in refuses is not bounced: the own relay decides; a recipient that does not exist is', async (t) => {
+  const lab = createLab(t);
+  const clock = movableClock();
+  const local = fakeLocal();
+  const first = await lab.scriptedSmtp({ login });
+  const proxy = await lab.proxy({ to: first });
+  await proxy.refuse(true);
+  const second = await lab.scriptedSmtp({
+    login,
+    capabilities: ['SIZE 2000'],
+    script: ({ argument, verb }) => {
+      if (verb === 'MAIL' && argument.includes('boss@'))
+        return '553 5.7.1 Sender address rejected: not owned by user\r\n';
+      return verb === 'RCPT' && argument.includes('nobody@') ? '550 5.1.1 no such user\r\n' : undefined;
+    },
+  });
+  const slow = { sessions: 1, retryFirstSeconds: 60, retryMaxSeconds: 600 };
+  const rig = await startRig(t, {
+    relay: proxy,
+    clock,
+    local,
+    random: () => 1,
+    relayConfig: { ...slow, id: 'first', fallback: ['second'], fallbackAfterSeconds: 60 },
+    moreRelays: [{ relay: second, relayConfig: { ...slow, id: 'second', senders: ['info@office.test'] } }],
+  });
+  await rig.submit(from('boss'));
+  await rig.submit({ raw: letter('x\r\n'.repeat(1_000)) });
+  await rig.submit({ to: ['nobody@world.test'] });
+  await problem(rig);
+  clock.advance(61_000);
+  await waitFor('the only report', () => local.delivered.length === 1);
+  await settle();
+  assert.match(local.delivered[0]?.text ?? '', /nobody@world\.test/);
+  assert.deepEqual(
+    rig.send.queue.list().map((mail) => [mail.from, mail.state, mail.recipients[0]?.attempts]),
+    [
+      ['boss@office.test', 'queued', 1],
+      ['sales@office.test', 'queued', 1],
+    ],
+  );
+  await proxy.refuse(false);
+  for (let minute = 0; minute < 10 && first.mails.length < 2; minute += 1) {
+    clock.advance(61_000);
+    await settle();
+  }
+  await empty(rig);
+  assert.equal(first.mails.length, 2);
+  assert.equal(local.delivered.length, 1);
 });
