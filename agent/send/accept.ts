@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Reached } from '#shared/checkpoint.ts';
 import type { Clock } from '#shared/clock.ts';
+import { NotDurable } from '#shared/durable-commit.ts';
 import { describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
 import { refuse } from './access.ts';
@@ -43,7 +44,7 @@ export type Accepted = { readonly ok: true; readonly id: string } | Refusal;
 
 export type AcceptOptions = {
   readonly spool: Pick<Spool, 'create' | 'freeBytes' | 'remove'>;
-  readonly queue: Pick<Queue, 'add'>;
+  readonly queue: Pick<Queue, 'add' | 'withdraw'>;
   readonly group: Pick<GroupCommit, 'join'>;
   readonly quota: Pick<Quota, 'reserve'>;
   readonly clock: Clock;
@@ -186,6 +187,8 @@ function createIntake(
         start.reservation?.count();
       });
     } catch (error) {
+      // The row may be there: without its file the mail would be told as lost at the next start.
+      if (error instanceof NotDurable) queue.withdraw(id);
       await spool.remove(id);
       throw error;
     }

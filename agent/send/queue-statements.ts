@@ -78,6 +78,7 @@ export function prepareQueue(db: Database) {
     addRecipient: db.prepare(
       'INSERT INTO recipient (mail, number, address, state, due_ms, dsn, relay, lane) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
     ),
+    withdraw: db.prepare('DELETE FROM mail WHERE id = ?'),
     forget: db.prepare('DELETE FROM mail WHERE id = ? AND done = 1'),
     dot: db.prepare("UPDATE recipient SET state = 'sending', relay = ? WHERE mail = ? AND number = ?"),
     recipient: db.prepare(

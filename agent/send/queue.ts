@@ -54,6 +54,8 @@ export type QueueOptions = Pick<OutcomeRules, 'tells'> & {
 export type Queue = {
   /** Inside a transaction of the caller. `held`: why nobody may send it yet; the envelope may say so too. */
   readonly add: (envelope: Envelope, place: Place, held?: string) => void;
+  /** As if it had never been added. */
+  readonly withdraw: (id: string) => void;
   /** Inside a transaction of the caller: the file is gone, for good. */
   readonly forget: (id: string) => void;
   /** Mails whose time has come, the longest due first; one with several recipients may be there several times. */
@@ -218,6 +220,7 @@ export function createQueue(options: QueueOptions): Queue {
         );
       points.accepted({ user, sizeBytes: place.sizeBytes });
     },
+    withdraw: (id) => void statements.withdraw.run(id),
     forget: (id) => void statements.forget.run(id),
     due({ lane, relay, standIn }, limit) {
       const statement = standIn ? statements.dueElsewhere : statements.due;

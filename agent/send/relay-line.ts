@@ -96,7 +96,7 @@ export function createRelayLine(options: LineOptions): RelayLine {
 
   /** Those that sessions have are among the first: few, but they may have thousands of recipients. */
   function firstFree(want: Wanted): Due | undefined {
-    for (let limit = 8; ; limit *= 8) {
+    for (let limit = claimed.size + 1; ; limit *= 8) {
       const rows = queue.due(want, limit);
       const free = rows.find((row) => !claimed.has(row.id));
       if (free !== undefined || rows.length < limit) return free;

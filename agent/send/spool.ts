@@ -53,6 +53,8 @@ export type Spool = {
 };
 
 const writeBytes = 65_536;
+/** Less is gathered; more, as pieces of a large mail are, goes on without being copied together with the next. */
+const gatherBytes = 32_768;
 /** So much of what was just written is still known when it is sent; nearly every mail is sent at once. */
 const recentBytes = 4 * 1024 * 1024;
 /** At each MAIL the disk is asked for its free space; in such a moment it does not fill up. */
@@ -161,7 +163,9 @@ async function createFile(options: {
 
   /** Small pieces are gathered: an ordinary mail is one write. appendFile() goes on until all bytes are written. */
   async function flush(): Promise<void> {
-    const bytes = Buffer.concat(pending);
+    const [first = line] = pending;
+    const bytes =
+      pending.length === 1 ? Buffer.from(first.buffer, first.byteOffset, first.length) : Buffer.concat(pending);
     whole = bytes.length === line.length + sizeBytes ? bytes.subarray(line.length) : undefined;
     pending = [];
     pendingBytes = 0;
@@ -188,7 +192,7 @@ async function createFile(options: {
       pendingBytes += bytes.length;
       sizeBytes += bytes.length;
       eightBit ||= !isAscii(bytes);
-      if (pendingBytes >= writeBytes) await flush();
+      if (pendingBytes >= gatherBytes) await flush();
     },
     async finish() {
       try {
@@ -201,7 +205,7 @@ async function createFile(options: {
         throw error;
       }
       options.reached('send.renamed');
-      if (whole !== undefined && whole.length <= writeBytes) options.keep(envelope.id, whole);
+      if (whole !== undefined && whole.length <= gatherBytes) options.keep(envelope.id, whole);
       return { id: envelope.id, offsetBytes: line.length, sizeBytes, eightBit };
     },
     abort,
