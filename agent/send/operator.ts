@@ -47,6 +47,7 @@ export function createOperator(options: {
   const { address, clock, db, hostname, local, log, queueClock, traceId } = options;
   const lately = db.prepare("SELECT 1 FROM told WHERE whom = '' AND what = ? AND at_ms > ?");
   const remember = db.prepare("INSERT INTO told (whom, what, at_ms) VALUES ('', ?, ?)");
+  const prune = db.prepare("DELETE FROM told WHERE whom = '' AND at_ms <= ?");
   const waiting = db.prepare('SELECT COUNT(*) AS count FROM operator_note');
   const add = db.prepare('INSERT INTO operator_note (subject, text, created_at, due_ms) VALUES (?, ?, ?, ?)');
   const select = db.prepare('SELECT * FROM operator_note WHERE due_ms <= ? ORDER BY due_ms, id LIMIT 1');
@@ -59,6 +60,7 @@ export function createOperator(options: {
     const now = queueClock.now();
     transaction(db, () => {
       if (lately.get(topic, now - dayMs) !== undefined) return;
+      prune.run(now - dayMs);
       remember.run(topic, now);
       log.error({ topic, told: address !== undefined }, subject);
       if (address === undefined || local === undefined || Number(waiting.get()?.['count']) >= maxWaiting) return;

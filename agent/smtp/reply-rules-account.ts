@@ -3,6 +3,8 @@ import type { ReplyRule } from './reply-rules.ts';
 
 /** Windows that roll, or whose end is not known: an hour costs one probe and finds the end soon enough. */
 const anHour = { seconds: 3_600 } as const;
+/** What the recipient may get is no matter of our login. */
+const ofRecipient = /recipient(?:'s)? (?:mailbox|inbox|account|has|is|was)\b|\breceiv(?:es|ing)\b|user you are trying/i;
 const slower = 'Send less at a time, or set a budget for this relay so that it waits by itself';
 
 export const accountRules: readonly ReplyRule[] = [
@@ -98,6 +100,7 @@ export const accountRules: readonly ReplyRule[] = [
   {
     id: 'limit-of-the-hour',
     text: /(?:limit|max|exceed|only|quota|reached|allowed)[^]{0,80}(?:\bper|\/|\ban?) ?(?:h\b|hour|stunde)|hourly (?:limit|quota|sending)|(?:hour|hourly) limit|per hour (?:has been |was |is )?(?:exceeded|reached)/i,
+    unless: ofRecipient,
     verdict: 'later',
     scope: 'account',
     wait: { next: 'hour' },
@@ -108,6 +111,7 @@ export const accountRules: readonly ReplyRule[] = [
   {
     id: 'limit-of-the-day',
     text: /daily (?:user |smtp relay )?(?:sending |message |mail |relay )?(?:limit|quota)|(?:limit|only|max|exceed)[^]{0,60}(?:per (?:day|24 ?h)|in (?:a|24) (?:day|hours)|24[- ]?hour)|24[- ]hour (?:sending )?(?:limit|quota)/i,
+    unless: ofRecipient,
     verdict: 'later',
     scope: 'account',
     wait: anHour,
@@ -118,6 +122,7 @@ export const accountRules: readonly ReplyRule[] = [
   {
     id: 'limit-of-sending',
     text: /(?:sending|send|relay|outgoing|outbound|submission|message count) (?:mail |message |messages |recipient )?(?:limit|quota) ?(?:is |has been |was |have been )?(?:exceed|reach)|over your relay quota|(?:mail|sending) limit has been reached|allowed outgoing messages|too many (?:messages|e?-?mails) (?:sent|have been sent)/i,
+    unless: ofRecipient,
     verdict: 'later',
     scope: 'account',
     wait: anHour,
@@ -128,7 +133,8 @@ export const accountRules: readonly ReplyRule[] = [
   {
     id: 'too-fast',
     codes: [421, 450, 451, 452, 454],
-    text: /rate limit|too many (?:messages|e?-?mails|recipients? (?:per|in))|sending too (?:fast|many)|slow down|throttl|message rate|exceeded the (?:max|rate)/i,
+    text: /rate limit|too many (?:messages|e?-?mails|recipients? (?:per|in|attempts))|sending too (?:fast|many)|slow down|throttl|message rate|exceeded the (?:max|rate)/i,
+    unless: ofRecipient,
     verdict: 'later',
     scope: 'account',
     wait: { stated: true, seconds: 300 },

@@ -26,6 +26,16 @@ const messageRules: readonly ReplyRule[] = [
     source: 'onesystems.ch, Fehlermeldungen',
   },
   {
+    id: 'sender-listed',
+    codes: permanent,
+    text: /sender (?:address|domain)[^]{0,80}(?:blocked using|block ?list|black ?list|listed)/i,
+    verdict: 'refused',
+    scope: 'message',
+    meaning: "The sender's address or its domain is on a block list",
+    remedy: 'Ask the block list named in the reply to remove it',
+    source: 'mailserver2/mailserver #90',
+  },
+  {
     id: 'header-policy',
     codes: [550, 554],
     text: /reject due to policy restrictions|RFC ?(?:2|5|28|53)?822|message must be RFC|(?:missing|duplicate|multiple|invalid|more than one) (?:valid )?(?:header|from|date|message-?id|to|subject|sender|cc|bcc)\b/i,

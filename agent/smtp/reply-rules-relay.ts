@@ -45,7 +45,7 @@ export const relayRules: readonly ReplyRule[] = [
   {
     id: 'too-many-logins',
     codes: [421, 450, 451, 454, 535],
-    text: /too many (?:bad |failed |invalid )?(?:login|auth|connection attempts)|login (?:rate|attempts? limit)|too many .{0,20}attempts/i,
+    text: /too many (?:\w+ )?(?:login|auth)|too many connection attempts|login (?:rate|attempts? limit)/i,
     phases: anyPhase,
     verdict: 'later',
     scope: 'relay',
@@ -81,7 +81,7 @@ export const relayRules: readonly ReplyRule[] = [
   {
     id: 'too-many-sessions',
     codes: [421, 450, 451, 452, 454, 550, 554],
-    text: /too many (?:concurrent |simultaneous |open )?(?:smtp )?(?:connections?|sessions?)/i,
+    text: /too many (?:concurrent |simultaneous |open )?(?:smtp )?(?:connections?|sessions?)|connection rate limit/i,
     phases: anyPhase,
     verdict: 'later',
     scope: 'relay',
@@ -93,8 +93,10 @@ export const relayRules: readonly ReplyRule[] = [
   },
   {
     id: 'our-address-blocked',
-    codes: [421, 450, 521, 541, 550, 553, 554, 571],
-    text: /blocked using|banned sending ip|block ?list|black ?list|(?:client host|your ip|ip address|sender ip)[^]{0,80}(?:blocked|banned|reject|listed)|poor reputation/i,
+    codes: [421, 450, 451, 521, 541, 550, 553, 554, 571],
+    text: /blocked using|banned sending ip|block ?list|black ?list|(?:client host|your ip|ip address|sender ip)[^]{0,80}(?:blocked|banned|reject|listed)|(?:poor|bad|ip) reputation/i,
+    // One mail's sender or words are no matter of all mail.
+    unless: /\b(?:sender (?:address|domain|e?-?mail)|envelope|recipient|ur[il]s?\b|links?\b|content\b)/i,
     phases: ['greeting', 'hello', 'auth', 'mail', 'recipients'],
     verdict: 'hold',
     scope: 'relay',

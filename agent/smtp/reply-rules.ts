@@ -21,6 +21,8 @@ export type ReplyRule = {
   readonly enhanced?: readonly string[];
   /** Over all lines in one, without enhanced codes, and without addresses: those are anybody's. */
   readonly text?: RegExp;
+  /** In the same words: then it does not fit after all. */
+  readonly unless?: RegExp;
   /** Absent: from MAIL to the final reply. */
   readonly phases?: readonly Phase[];
   /** Only where the relay is one of these providers. */
@@ -51,6 +53,7 @@ export function findRule(reply: Reply, phase: Phase, preset: string | undefined)
       (rule.codes === undefined || rule.codes.includes(reply.code)) &&
       (rule.enhanced === undefined || (reply.enhanced !== undefined && rule.enhanced.includes(reply.enhanced))) &&
       (rule.text === undefined || rule.text.test(text)) &&
+      (rule.unless === undefined || !rule.unless.test(text)) &&
       (rule.presets === undefined || (preset !== undefined && rule.presets.includes(preset))),
   );
 }

@@ -294,6 +294,14 @@ const bounces: readonly Row[] = [
 const tables: readonly (readonly [tests: string, ...Row])[] = [
   [
     'smtp/reply-table',
+    'what one mail or its recipient',
+    rules + '.ts',
+    'a rule fits whatever else is said',
+    '!rule.unless.test(text)',
+    "text !== ''",
+  ],
+  [
+    'smtp/reply-table',
     'an address in a reply',
     rules + '.ts',
     'addresses are read as words',

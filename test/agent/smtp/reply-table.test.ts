@@ -73,6 +73,18 @@ test('an address in a reply decides nothing: anybody can choose it', () => {
   }
 });
 
+test('what one mail or its recipient suffers from stops no account and no relay', () => {
+  for (const text of [
+    "452 4.2.1 The recipient's mailbox has exceeded its limit of messages per hour",
+    '450 4.2.1 The user you are trying to contact is receiving mail at a rate limit',
+    '554 5.7.1 Message content rejected: a link in it is on a blacklist',
+    '550 5.7.1 Your sender domain is blacklisted here',
+  ]) {
+    const { scope } = judge({ reply: replyOf(text), phase: 'recipients' }, { now: at1020 });
+    assert.ok(scope === 'recipient' || scope === 'message', text + ' -> ' + scope);
+  }
+});
+
 test('an accepted mail is accepted whatever the text says', () => {
   const judged = judge(
     { reply: replyOf('250 2.0.0 taken, but your daily sending limit is near'), phase: 'after-dot' },

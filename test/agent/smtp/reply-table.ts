@@ -119,6 +119,15 @@ recipients | later | recipient | 3600 | keep | mailbox-full | bytecamp.net/de/fa
 recipients | later | recipient | - | keep | - | RFC 5321 section 4.2.3, 552 without words | 552 5.2.2 over limit
 recipients | later | recipient | 30 | keep | too-many-recipients | support.google.com/a/answer/3726730 | 452 4.5.3 Your message has too many recipients.
 recipients | later | recipient | 900 | keep | relay-denied | onesystems.ch, Fehlermeldungen | 554 5.7.1 <a@example.org>: Relay access denied
+recipients | refused | message | - | keep | sender-listed | mailserver2/mailserver #90 | 554 5.7.1 Service unavailable; Sender address [user@example.org] blocked using dbl.spamhaus.org; Error: open resolver
+recipients | hold | relay | 1800 | keep | our-address-blocked | anonaddy/anonaddy #533 | 554 5.7.1 Service unavailable; Helo command [nas.example.org] blocked using dbl.spamhaus.org
+greeting | hold | relay | 1800 | keep | our-address-blocked | timmehosting.de, T-Online | 554 IP=192.0.2.1 - None/bad reputation. Ask your postmaster for help or to contact <postmaster@example.org> for reset. (NOWL)
+recipients | hold | relay | 1800 | keep | our-address-blocked | Mailu/Mailu #3013 | 451 4.7.651 The mail server [192.0.2.1] has been temporarily rate limited due to IP reputation.
+recipients | later | account | 300 | keep | too-fast | knadh/listmonk #1300 | 450 Too many recipient attempts
+recipients | later | account | 300 | keep | too-fast | Purelymail/purelymail-issues #262 | 450 4.3.2 Please wait to send more emails, or contact support for a rate limit increase
+mail | later | relay | 60 | fewer | too-many-sessions | sisimai/p5-sisimai #466 | 452 4.3.2 Connection rate limit exceeded.
+recipients | later | recipient | - | keep | - | jstedfast/MailKit #1502 | 451 4.7.500 Access denied, please try again later.
+after-dot | later | message | - | keep | - | gophish/gophish #521 | 422 try again in 15 seconds
 `;
 
 function readRow(line: string): ReplyRow {
