@@ -40,8 +40,8 @@ export type BounceOptions = {
   readonly hostname: string;
   readonly traceId: string;
   readonly relayHost: string;
-  /** A mail is tried for so long. */
-  readonly expireMs: number;
+  /** A mail is tried by this relay for so long. */
+  readonly expireMs: (relay: string) => number;
   /** Notices to one address in an hour, before the rest is told in one; standard 20. */
   readonly perHour?: number;
 };
@@ -84,17 +84,18 @@ export function createBounce(options: BounceOptions): {
     const basis = { id: 'notice-' + notice.id + '.' + notice.mail, to: whom, createdAt, hostname, traceId };
     if (kind === 'warned') return composeWarning({ ...basis, header: await readMail(mail, maxHeaderBytes), notice });
     const { envid, ret } = mail.wishes.dsn;
+    const reports = decodeReports(notice.report);
     // RFC 3461 section 4.3: FULL is about failures. The operator has no copy of his own.
     const whole = kind === 'failed' && (ret === 'FULL' || whom !== mail.sender) && mail.sizeBytes <= maxWholeBytes;
     return composeNotice({
       ...basis,
       kind,
-      reports: decodeReports(notice.report),
+      reports,
       original: await readMail(mail, whole ? maxWholeBytes : maxHeaderBytes),
       whole,
       sender: whom === mail.sender ? undefined : mail.sender,
       arrivedAt: mail.acceptedAt,
-      retryUntil: queueClock.toWall(mail.acceptedMs + options.expireMs),
+      retryUntil: queueClock.toWall(mail.acceptedMs + options.expireMs(reports[0]?.relay ?? '')),
       envid,
       relayHost,
     });

@@ -111,10 +111,13 @@ export function wants(recipient: Recipient, what: Exclude<Notify, 'NEVER'>): boo
 }
 
 /** What every report says about its recipient. */
-function basisOf(recipient: Recipient): Pick<Report, 'address' | 'mayHaveArrived' | 'original' | 'attemptedAt'> {
-  const { address, dsn, triedAt = 0, unknowns } = recipient;
+function basisOf(
+  recipient: Recipient,
+): Pick<Report, 'address' | 'mayHaveArrived' | 'original' | 'attemptedAt' | 'relay'> {
+  const { address, dsn, relay, triedAt = 0, unknowns } = recipient;
   return {
     address,
+    relay,
     mayHaveArrived: unknowns > 0,
     ...(dsn?.orcpt === undefined ? {} : { original: dsn.orcpt }),
     ...(triedAt === 0 ? {} : { attemptedAt: triedAt }),

@@ -23,6 +23,8 @@ export type Report = {
   readonly attemptedAt?: number;
   /** The server that said so, when it is not the first relay. */
   readonly host?: string;
+  /** The relay by which it goes. */
+  readonly relay?: string;
 };
 /** What a sender is warned of: the provider is known to refuse this. */
 export type Warning = { readonly meaning: string; readonly remedy: string };
@@ -49,9 +51,10 @@ const isAbsentOr = (type: 'string' | 'number' | 'boolean', value: unknown): bool
 function isReport(value: unknown): value is Report {
   if (typeof value !== 'object' || value === null) return false;
   const given: Partial<Record<keyof Report, unknown>> = value;
-  const { action, address, attemptedAt, held, host, mayHaveArrived, meaning, original, remedy, reply, status } = given;
+  const { action, address, attemptedAt, held, host, mayHaveArrived, meaning, original } = given;
+  const { relay, remedy, reply, status } = given;
   const texts = [address, reply, status].every(isText) && typeof mayHaveArrived === 'boolean';
-  const maybe = [host, meaning, original, remedy].every((text) => isAbsentOr('string', text));
+  const maybe = [host, meaning, original, relay, remedy].every((text) => isAbsentOr('string', text));
   const rest = isAbsentOr('boolean', held) && isAbsentOr('number', attemptedAt);
   return texts && maybe && rest && (action === 'failed' || action === 'delayed' || action === 'relayed');
 }

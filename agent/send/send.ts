@@ -125,7 +125,7 @@ export function createSend(options: SendOptions): Send {
     // The local server is on this machine or next to it: ten minutes are the longest pause.
     const pace = { firstMs: first.pace.firstMs, maxMs: Math.min(first.pace.maxMs, 600_000) };
     const relayHost = first.setup.endpoint.host;
-    const expireMs = first.setup.config.expireHours * 3_600_000;
+    const expireMs = (relay: string): number => (relays.find(relay) ?? first).setup.config.expireHours * 3_600_000;
     const own = { db, clock, random, log, local, bell, onGone, queue, queueClock, spool, pace, hostname, relayHost };
     return { bounce: createBounce({ ...own, isLocal, operator, traceId, expireMs }).run };
   }

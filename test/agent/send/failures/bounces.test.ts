@@ -213,3 +213,28 @@ test('NOTIFY=SUCCESS is answered by us when the relay knows no DSN, and left to 
   assert.deepEqual(able.local.tried, []);
   assert.ok(able.relay.commands.some((line) => line.startsWith('RCPT TO:<good@world.test> NOTIFY=SUCCESS')));
 });
+
+test('a late mail is told with the time until which its own relay tries it', async (t) => {
+  const nowhere = { host: '127.0.0.1', port: 1 };
+  const { clock, local, rig } = await startScene(t, {
+    relay: nowhere,
+    relayConfig: { expireHours: 48 },
+    moreRelays: [{ relay: nowhere, relayConfig: { id: 'second', senders: ['@second.test'], expireHours: 6 } }],
+    submission: { users: [{ name: user, password: { env: 'UNUSED' }, senders: ['@office.test', '@second.test'] }] },
+    isLocal: (address) => !address.endsWith('@world.test'),
+  });
+  const hours: number[] = [];
+  for (const from of [sender, 'sales@second.test']) await rig.submit({ from, raw: letter().replace(sender, from) });
+  await waitFor('the problems', () => rig.send.relays().every((relay) => !relay.up));
+  const acceptedAt = rig.send.queue.list()[0]?.acceptedAt ?? 0;
+  clock.advance(4 * 3_600_000 + 31_000);
+  await waitFor('both reports', () => local.delivered.length === 2);
+  for (const { text } of local.delivered) {
+    const [, until = ''] = /^Will-Retry-Until: (.*)\r$/m.exec(text) ?? [];
+    hours.push(Math.round((Date.parse(until) - acceptedAt) / 3_600_000));
+  }
+  assert.deepEqual(
+    hours.sort((a, b) => a - b),
+    [6, 48],
+  );
+});
