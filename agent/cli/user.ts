@@ -1,4 +1,4 @@
-// `mailferry user ...`: who may hand in mail. Needs no running agent; one that runs reads the file at the next login.
+// `mailferry user ...`: who may hand in mail. Needs no running agent; one that runs reads the file when it has changed.
 // Promise: a password is never an argument (every process of the machine can read those), is shown once when it was made
 // here, and is kept as a hash alone.
 import { stat } from 'node:fs/promises';
@@ -64,7 +64,7 @@ export function addUserCommands(
   password.action(async (name: string) => {
     await changePassword(await openSite(configFile()), name, given(password), terminal);
   });
-  add('remove', 'Removes a user; it is out with its next login.')
+  add('remove', 'Removes a user; it is out with its next mail.')
     .argument('<name>', 'login name')
     .action(async (name: string) => removeUser(await openSite(configFile()), name, terminal));
   const list = add('list', 'Lists the users and what they may send.').option('--json', 'the answer as JSON');

@@ -1,4 +1,4 @@
-// `node test/mutants/submission.ts [NAME-PART...]`: plants each fault below in a private copy of the repository and runs the
+// `npm run mutants:submission [-- WORDS...]`: plants each fault below in a private copy of the repository and runs the
 // tests that guard it; one of them must fail. Where two guards stand one behind the other, the fault takes both away.
 // Exit code 1 when a mutant survives or its text is not there exactly once.
 import { spawn } from 'node:child_process';
