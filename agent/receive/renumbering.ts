@@ -16,6 +16,8 @@ import type { Item, Run } from './round-run.ts';
 const mostReadBytes = 10_000_000;
 const mostRead = 50;
 const smallBytes = 100_000;
+/** A header has two or three kilobytes. */
+const mostDaily = 2_000;
 /** Headers looked at in one session; what is in doubt beyond that is fetched. */
 const mostLooked = 100_000;
 /** Written in one go: other rooms wait meanwhile. */
@@ -26,6 +28,7 @@ const mostCompared = 1_000;
 export async function checkUidls(run: Run, pop3: Pop3): Promise<void> {
   await checkResized(run, pop3);
   if (!run.inDoubt) await checkLast(run, pop3);
+  if (!run.inDoubt) await checkDaily(run, pop3);
   await recogniseByHeader(run, pop3);
 }
 
@@ -59,7 +62,7 @@ export function mustCompareFirst(run: Run, item: Item, mail: Pick<FetchedMail, '
   const fingerprint = fingerprintOfHead(mail.head);
   // Mails without Message-ID may be alike to the byte.
   if (!item.entry.recheck && messageIdPart(fingerprint) === undefined) return false;
-  if ((run.items ?? []).some(({ entry, proven }) => entry.id === id && proven)) return false;
+  if (run.seenAgain.has(id) || (run.items ?? []).some(({ entry, proven }) => entry.id === id && proven)) return false;
   if (ledger.hasStray(account.id, { sha256, fingerprint, listedBytes: item.listed.sizeBytes })) return false;
   if (memory.compared.size >= mostCompared) memory.compared.clear();
   memory.compared.add(sha256);
@@ -173,6 +176,27 @@ function lastOnes(items: readonly Item[], shared: ReadonlySet<string>): readonly
   });
 }
 
+/**
+ * Another mail may have taken both the UIDL and the size of a known one. Nothing in a listing tells, so each known mail is
+ * looked at once a day; of very many, some, and others on the next day.
+ */
+async function checkDaily(run: Run, pop3: Pop3): Promise<void> {
+  const { memory } = run.options;
+  const isNewDay = memory.checkedDay !== undefined && memory.checkedDay !== run.today;
+  if (isNewDay && hasTop(pop3)) {
+    const known = (run.items ?? []).filter(
+      ({ entry, listed, proven }) => isKnown(entry) && !proven && entry.listedBytes === listed.sizeBytes,
+    );
+    const from = known.length > mostDaily ? (run.today * mostDaily) % known.length : 0;
+    await inWindows([...known.slice(from), ...known.slice(0, from)].slice(0, mostDaily), async (item) => {
+      const likeness = await lookAt(pop3, item);
+      if (likeness === 'same') run.seenAgain.add(item.entry.id);
+      else if (likeness !== 'unknown') doubtAll(run, item);
+    });
+  }
+  memory.checkedDay = run.today;
+}
+
 /** What was dealt with, and can be compared. */
 function isKnown({ state, sha256, fingerprint }: Entry): boolean {
   return state !== 'seen' && state !== 'gone' && (sha256 !== undefined || fingerprint !== undefined);
@@ -213,7 +237,8 @@ async function recogniseByHeader(run: Run, pop3: Pop3): Promise<void> {
     await turn();
   }
   readAgain(run);
-  for (const { item } of finds) item.proven = true;
+  // Not proven: deletions without reading are limited, however many were recognised.
+  for (const { id } of finds) run.seenAgain.add(id);
   const facts = { account: account.id, recognised: finds.length, inDoubt: doubtful.length };
   log.info(facts, 'known mails were recognised by their size and header');
 }

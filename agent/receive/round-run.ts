@@ -25,6 +25,8 @@ export type Run = {
   inDoubt: boolean;
   /** Ids of mails that were known before the first was fetched, by their content. */
   known: ReadonlyMap<string, number> | undefined;
+  /** Ids of mails whose header was seen at their place in this session. */
+  readonly seenAgain: Set<number>;
   /** Names what is listed, when mails without a usable UIDL are there. */
   listingKey: string;
   /** Of mails without a usable UIDL: how many with this content are named. */

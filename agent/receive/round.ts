@@ -52,6 +52,8 @@ export type Memory = {
    * has changed the mail itself, so it stays there.
    */
   readonly looked: Map<number, { readonly sizeBytes: number | undefined; readonly found: 'same' | 'changed' }>;
+  /** The seen day on which known mails were looked at last, or this life began. */
+  checkedDay?: number;
   /** Contents of which all mails were compared once, by SHA-256. */
   compared?: Set<string>;
   /** Mails without a usable UIDL, as they were read last. */
@@ -169,6 +171,7 @@ function beginRun(deps: RoundDeps, options: RoundOptions): Run {
     since: undefined,
     inDoubt: false,
     known: undefined,
+    seenAgain: new Set(),
     listingKey: '',
     contents: new Map(),
     unnamed: 0,

@@ -437,6 +437,14 @@ const rows: readonly Row[] = [
     '  await inWindows(lasts.slice(lasts.length),',
   ],
   [
+    '20k',
+    'renumbering',
+    'agent/receive',
+    'known mails are believed for ever',
+    'const mostDaily = 2_000;',
+    'const mostDaily = 0;',
+  ],
+  [
     '20i',
     'renumbering',
     'agent/receive',

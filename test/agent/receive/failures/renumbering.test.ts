@@ -140,6 +140,20 @@ failure('20g', 'another mail of the same size under a known UIDL is not deleted,
   assert.deepEqual([delivered(smtp), pop3.deleted, left(pop3)], [['m0', 'm1', 'n0'], ['uid-m1'], ['uid-m0']]);
 });
 
+failure('20k', 'a new mail that took UIDL and size of a known one arrives within a day', async (t) => {
+  const scene = await setScene(t, { pop3: { mails: many(3) }, account: { keep: 'forever' } });
+  const { pop3, smtp, bench } = scene;
+  await settle(scene);
+  pop3.mails.splice(1, 1, { ...mail('n1'), uid: 'uid-m1' });
+  await settle(scene);
+  bench.passDays(1);
+  await settle(scene);
+  assert.deepEqual([delivered(smtp), pop3.deleted], [['m0', 'm1', 'm2', 'n1'], []]);
+  const looks = count(pop3.commands, /^TOP [13]/);
+  await settle(scene);
+  assert.equal(count(pop3.commands, /^TOP [13]/), looks, 'once a day');
+});
+
 failure(
   '20h',
   'mails without Message-ID may be alike to the byte: each one arrives, also under a used UIDL',
