@@ -10,6 +10,7 @@ import type { Endpoint } from '../../../agent/net/socket.ts';
 import { openPop3 } from '../../../agent/receive/pop3.ts';
 import { errorKindOf, troubleOf } from '../../../agent/receive/problem.ts';
 import { createLab } from '../../lab/lab.ts';
+import { waitFor } from '../../lab/wait.ts';
 
 const user = 'info@provider.test';
 const password = 'pass wort-ü'.replace(' ', '_');
@@ -50,7 +51,7 @@ test('USER/PASS, APOP, AUTH PLAIN and AUTH LOGIN, in clear, after STLS and in TL
       });
       assert.equal((await pop3.stat()).count, 1, what);
       await pop3.quit();
-      assert.ok(logins() > before, what + ': not by ' + expected);
+      await waitFor(what + ' to be by ' + expected, () => logins() > before); // its log comes a moment later
       await assert.rejects(open(t, endpoint, auth, 'wrong'), (error: unknown) => {
         const { kind, error: word, problem } = troubleOf(error, 'info', endpoint);
         assert.deepEqual([kind, word], ['login', 'login'], what);
@@ -96,7 +97,9 @@ test('the name in the handshake chooses the certificate; authority, name and key
       assert.equal(found, expected, tls + ', ' + what);
     }
   }
-  assert.equal(dovecot.log().split('Login: user=').length - 1, 8, 'nobody was told the password who was not believed');
+  const logins = (): number => dovecot.log().split('Login: user=').length - 1;
+  await waitFor('all logins in its log', () => logins() >= 8);
+  assert.equal(logins(), 8, 'nobody was told the password who was not believed');
 });
 
 test('what speaks no TLS, no POP3, or does not answer is told apart', async (t) => {
