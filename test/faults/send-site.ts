@@ -93,11 +93,12 @@ export function prepare(site: Site): Standby {
   lab.onStop(() => void child.kill('SIGKILL'));
   const reports: Report[] = [];
   child.on('message', (report) => void reports.push(report as Report)); // child.ts sends nothing else
-  const loaded = once(child, 'message');
   const ended = once(child, 'exit').then(([, signal]: unknown[]) => signal);
+  const loaded = Promise.race([once(child, 'message'), ended]);
   return {
     async begin(order) {
       await loaded;
+      if (!child.connected) throw new Error('Cannot go on: the process ended before it was told what to do');
       child.send(order);
       return { child, ended, last: () => reports.at(-1) };
     },
