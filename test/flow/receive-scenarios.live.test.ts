@@ -213,7 +213,7 @@ test('an agent that was switched off in good order for weeks fetches what has co
   await put(names(2, 5));
   await agent.start();
   await waitForMails(local, names(0, 5));
-  assert.equal((await agent.status()).problem, '');
+  await waitFor('the end of the round', async () => (await agent.status()).problem === '');
 });
 
 test('the clock is a year ahead: mails that are to be kept stay', async (t) => {
