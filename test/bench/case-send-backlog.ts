@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { spawnSync } from 'node:child_process';
 import { connect } from 'node:net';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Lab } from '../lab/lab.ts';
 import { readProc } from '../lab/process-table.ts';
 import { waitFor } from '../lab/wait.ts';
@@ -100,16 +102,14 @@ async function drainPostfix(lab: Lab, load: Load): Promise<number> {
   const sink = await createSmtpSink(lab, 'backlog-postfix');
   const { pid, port, postfix } = await startPostfix(lab, sink.port);
   await submitLoad({ lab, port, load });
+  const folder = /(?:^|\0)MAIL_CONFIG=([^\0]*)/.exec(readProc(pid(), 'environ'))?.[1] ?? '';
   // Every mail was tried once: what is in the active queue would make the flush look faster than it is.
-  const waiting = async (): Promise<boolean> => {
-    const queued = await postfix.queue();
-    return (
-      queued.length === load.mails && queued.every((mail) => (mail as { queue_name: string }).queue_name === 'deferred')
-    ); // postqueue -j
+  const waiting = (): boolean => {
+    const files = readdirSync(join(folder, 'queue', 'deferred'), { recursive: true, withFileTypes: true });
+    return files.filter((file) => file.isFile()).length === load.mails;
   };
   await waitFor('all mails to be deferred', waiting, { timeoutMs: 300_000, everyMs: 500 });
   await sink.start();
-  const folder = /(?:^|\0)MAIL_CONFIG=([^\0]*)/.exec(readProc(pid(), 'environ'))?.[1] ?? '';
   const flush = (): Promise<void> => {
     const { status, stderr } = spawnSync('postqueue', ['-c', folder, '-f'], { encoding: 'utf8' });
     return status === 0 ? Promise.resolve() : Promise.reject(new Error('Cannot flush Postfix: ' + stderr));

@@ -3,6 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { parseArgs } from 'node:util';
+import { describe } from '#shared/failure.ts';
 import { createLab } from '../lab/lab.ts';
 import type { Lab } from '../lab/lab.ts';
 import { installPackages, missingPackages } from '../lab/packages.ts';
@@ -14,6 +15,7 @@ import { startNullmailer, startOpenSmtpd, startPostfix } from './send-peers.ts';
 import { raceCase } from './send-race.ts';
 import type { Racer } from './send-race.ts';
 import { renderTable } from './table.ts';
+import { figure } from './verdict.ts';
 import type { Case } from './verdict.ts';
 
 type Around = { readonly lab: Lab; readonly quick: boolean; readonly tell: (line: string) => void };
@@ -57,7 +59,7 @@ async function measure(chosen: readonly string[], quick: boolean): Promise<reado
     for (const [name, run] of Object.entries(others)) {
       if (!wanted(name)) continue;
       process.stdout.write(name + '\n');
-      cases.push(...(await run(around)));
+      cases.push(...(await attempt(name, () => run(around))));
     }
     return cases;
   } finally {
@@ -77,9 +79,20 @@ async function runRaces({ lab, quick, tell }: Around, wanted: (name: string) => 
     const load = { mails, sessions, sizeBytes, reconnect: 'reconnect' in race };
     const title = mails + ' x ' + sizeBytes / 1_000 + ' kB, ' + race.title;
     const bar = 'atLeast' in race ? { atLeast: race.atLeast } : {};
-    cases.push(await raceCase({ lab, name: title, racers, load, repetitions: quick ? 1 : 5, ...bar, tell }));
+    const options = { lab, name: title, racers, load, repetitions: quick ? 1 : 5, ...bar, tell };
+    cases.push(...(await attempt(title, async () => [await raceCase(options)])));
   }
   return cases;
+}
+
+/** What cannot be measured is missed, and the other cases are measured all the same. */
+async function attempt(name: string, run: () => Promise<readonly Case[]>): Promise<readonly Case[]> {
+  try {
+    return await run();
+  } catch (error) {
+    process.stderr.write(describe(error).slice(0, 2_000) + '\n');
+    return [figure({ name, unit: '', ours: null, bar: { kind: 'at-least', value: 1 }, note: 'could not be measured' })];
+  }
 }
 
 /** The `--quick` run does without the slow ones, which have no bar. */
