@@ -115,7 +115,7 @@ test('IDLE in clear, in TLS, after STARTTLS, with pins; whoever is not the serve
     { host, port: imaps, tls: 'implicit', ca, serverName: 'localhost' },
   ];
   for (const endpoint of good) assert.equal(await tryWake(dovecot, endpoint, secret), '', JSON.stringify(endpoint));
-  const logins = (): number => dovecot.log().split('imap-login: Login').length - 1;
+  const logins = (): number => dovecot.log().split('Login: user=<info@example.org>').length - 1;
   await waitFor('its log', () => logins() >= good.length);
   const before = logins();
   const bad: readonly (readonly [Endpoint, RegExp])[] = [
