@@ -119,6 +119,7 @@ export function createSpool(options: {
       open() {
         const bytes = recent.find(place.id);
         if (bytes !== undefined) return [bytes];
+        if (place.sizeBytes <= gatherBytes) return readWhole(files, join(queue, place.id), place);
         return createReadStream(join(queue, place.id), { start: place.offsetBytes, highWaterMark: writeBytes });
       },
       sizeBytes: place.sizeBytes,
@@ -259,6 +260,16 @@ function createRecent(limitBytes: number): Recent {
 async function askFree(files: Files, folder: string): Promise<number> {
   const { bavail, bsize } = await files.statfs(folder);
   return bavail * bsize;
+}
+
+/** A stream takes several turns for what is one piece. */
+async function* readWhole(files: Files, path: string, place: Place): AsyncGenerator<Uint8Array> {
+  const handle = await files.open(path, 'r');
+  try {
+    yield await readUpTo(handle, place.offsetBytes, place.sizeBytes);
+  } finally {
+    await handle.close();
+  }
 }
 
 async function readUpTo(handle: FileHandle, position: number, length: number): Promise<Buffer> {
