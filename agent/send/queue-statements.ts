@@ -2,6 +2,7 @@
 import type { Database } from '#shared/sqlite.ts';
 import { readMailDsn, readRecipientDsn } from './envelope.ts';
 import type { Envelope, MailDsn, RecipientDsn } from './envelope.ts';
+import { lanes } from './queue-lanes.ts';
 import type { Reason, Recipient, RecipientState } from './outcome.ts';
 
 type Row = Readonly<Record<string, unknown>>;
@@ -45,6 +46,19 @@ export function decodeWishes(text: unknown): Wishes {
   return { dsn: readMailDsn(dsn), eightBit: eightBit === true, smtpUtf8: smtpUtf8 === true };
 }
 
+/** The first of each lane in one statement: it is asked whenever something may have changed. */
+const firstOfLanes = (where: string): string =>
+  Object.values(lanes)
+    .map(
+      (lane) =>
+        'SELECT * FROM (SELECT due_ms FROM recipient WHERE relay = ?1 AND lane = ' +
+        lane +
+        ' AND ' +
+        where +
+        ' ORDER BY due_ms LIMIT 1)',
+    )
+    .join(' UNION ALL ');
+
 export function prepareQueue(db: Database) {
   const open = "state IN ('queued', 'unknown')";
   return {
@@ -64,14 +78,8 @@ export function prepareQueue(db: Database) {
         open +
         ' ORDER BY due_ms LIMIT ?',
     ),
-    nextDue: db.prepare(
-      'SELECT due_ms FROM recipient WHERE relay = ? AND lane = ? AND ' + open + ' ORDER BY due_ms LIMIT 1',
-    ),
-    nextDueElsewhere: db.prepare(
-      'SELECT due_ms FROM recipient WHERE relay = ? AND lane = ? AND unknowns = 0 AND ' +
-        open +
-        ' ORDER BY due_ms LIMIT 1',
-    ),
+    nextDue: db.prepare(firstOfLanes(open)),
+    nextDueElsewhere: db.prepare(firstOfLanes('unknowns = 0 AND ' + open)),
     addMail: db.prepare(
       'INSERT INTO mail (id, sender, user, size_bytes, offset_bytes, accepted_at, accepted_ms, problem, wishes, eight_bit) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     ),

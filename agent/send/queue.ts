@@ -10,7 +10,7 @@ import { expiredReport, heldReport, lostReport, maxReply, nextState, problemOf, 
 import type { Outcome, OutcomeRules, Recipient } from './outcome.ts';
 import { decodeWishes, encodeDsn, encodeReason, encodeWishes } from './queue-statements.ts';
 import { prepareQueue, readRecipient } from './queue-statements.ts';
-import { laneOf, lanes } from './queue-lanes.ts';
+import { laneOf } from './queue-lanes.ts';
 import type { Lane } from './queue-lanes.ts';
 import { createQueuePoints } from './queue-points.ts';
 import type { Seconds, TryAbout } from './queue-points.ts';
@@ -229,10 +229,7 @@ export function createQueue(options: QueueOptions): Queue {
     },
     nextDueMs({ relay, standIn }) {
       const statement = standIn ? statements.nextDueElsewhere : statements.nextDue;
-      const dues = Object.values(lanes).flatMap((lane) => {
-        const dueMs = statement.get(relay, lane)?.['due_ms'];
-        return dueMs === undefined ? [] : [Number(dueMs)];
-      });
+      const dues = statement.all(relay).map((row) => Number(row['due_ms']));
       return dues.length === 0 ? undefined : Math.min(...dues);
     },
     load,
