@@ -10,10 +10,10 @@ import { isLocalAddress } from './local/local-address.ts';
 import { endpointOptions } from './net/endpoint-options.ts';
 import { checkSchema, deliveryOptions, findCheckProblem, findDeliveryProblem } from './receive/delivery-options.ts';
 import { fetchOptions } from './receive/fetch-options.ts';
-import { findRelayProblem, loginOf, relaySchema } from './send/relay-options.ts';
-import type { RelayConfig } from './send/relay-options.ts';
-import { findSubmissionProblem, sendersOf, submissionSchema } from './send/submission-options.ts';
-import type { SubmissionOptions } from './send/submission-options.ts';
+import { findRelayProblem, loginOf, relaySchema } from './send/relay/relay-options.ts';
+import type { RelayConfig } from './send/relay/relay-options.ts';
+import { findSubmissionProblem, sendersOf, submissionSchema } from './send/submission/submission-options.ts';
+import type { SubmissionOptions } from './send/submission/submission-options.ts';
 
 const seconds = (standard: number) => secondsSchema(standard, { maximum: 86_400 });
 

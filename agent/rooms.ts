@@ -160,7 +160,7 @@ async function openSend(base: Base, rooms: Rooms): Promise<void> {
 async function resolveRelays(base: Base): Promise<readonly RelaySetup[]> {
   const { loaded, clock } = base;
   const { openSecretSource } = await import('./accounts/source.ts');
-  const { loginOf, resolveRelay } = await import('./send/relay-options.ts');
+  const { loginOf, resolveRelay } = await import('./send/relay/relay-options.ts');
   const log = base.log.child({ room: 'accounts' });
   return base.config.relays.map((relay, index) => {
     const path = ['relays', index];

@@ -7,8 +7,8 @@ import type { Journal } from '#shared/journal.ts';
 import { openDatabase, transaction } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
 import { loginSchema } from './accounts/login-memory.ts';
-import { ledgerSchema } from './receive/ledger.ts';
-import { spoolSchema } from './send/spool-schema.ts';
+import { ledgerSchema } from './receive/ledger/ledger.ts';
+import { spoolSchema } from './send/queue/spool-schema.ts';
 
 const metaSchema = 'CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT';
 

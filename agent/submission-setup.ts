@@ -7,10 +7,10 @@ import type { Log } from '#shared/log.ts';
 import { readPem } from '#shared/pem.ts';
 import type { AgentConfig, SubmissionConfig } from './config.ts';
 import type { Endpoint } from './net/socket.ts';
-import { openOwnCertificate } from './send/own-certificate.ts';
-import type { Tls } from './send/own-certificate.ts';
+import { openOwnCertificate } from './send/submission/own-certificate.ts';
+import type { Tls } from './send/submission/own-certificate.ts';
 import type { SendOptions } from './send/send.ts';
-import { tlsSourceOf } from './send/submission-options.ts';
+import { tlsSourceOf } from './send/submission/submission-options.ts';
 import { readUsers, usersFileOf } from './users/users-file.ts';
 
 type Setup = Pick<SendOptions, 'submission' | 'passwords' | 'usersFile' | 'localLogin' | 'tls' | 'renewTls'>;

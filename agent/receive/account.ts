@@ -10,7 +10,7 @@ import { maxRefusedInRow } from './fetching.ts';
 import { createPace } from './pace.ts';
 import { errorKindOf, isDiskText } from './problem.ts';
 import type { TroubleKind } from './problem.ts';
-import type { Answer } from './question.ts';
+import type { Answer } from './known/question.ts';
 import { runRound } from './round.ts';
 import type { Memory, RoundDeps, RoundResult } from './round.ts';
 

@@ -1,11 +1,11 @@
 // The end of a session: which mails may go, the proof that they are what the ledger means, DELE, QUIT, recorded as gone.
 // Promise (rule of safety 1): DELE without having read the mail in this session only when its size and the fingerprint of
 // its header are those recorded; where TOP cannot tell, the mail is read first.
-import { compareFingerprints } from './fingerprint.ts';
-import { inWindows, keepChanged, lookAt, lookedBefore, readWhole } from './looking.ts';
-import type { Pop3 } from './pop3.ts';
-import { passRefusal } from './refusal.ts';
-import { doubtAll } from './renumbering.ts';
+import { compareFingerprints } from './ledger/fingerprint.ts';
+import { inWindows, keepChanged, lookAt, lookedBefore, readWhole } from './known/looking.ts';
+import type { Pop3 } from './pop3/pop3.ts';
+import { passRefusal } from './pop3/refusal.ts';
+import { doubtAll } from './known/renumbering.ts';
 import { deletable, dueCopies } from './retention.ts';
 import type { Copy, Keep } from './retention.ts';
 import { limitsOf } from './round-run.ts';

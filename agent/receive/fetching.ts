@@ -2,21 +2,21 @@
 // Promises: one bad mail does not hold up the others; never more mails between RETR and hand-over than local sessions and a
 // bounded read-ahead; a session that broke hands nothing more over.
 import { describe } from '#shared/failure.ts';
-import type { FetchedMail } from './body.ts';
-import { fingerprintOfHead } from './fingerprint.ts';
-import { isTooOld } from './first-run.ts';
-import { handOver } from './handover.ts';
-import type { Outcome } from './handover.ts';
-import { topOf } from './looking.ts';
-import type { Pop3 } from './pop3.ts';
-import { Pop3Error } from './pop3-error.ts';
+import type { FetchedMail } from './delivery/body.ts';
+import { fingerprintOfHead } from './ledger/fingerprint.ts';
+import { isTooOld } from './known/first-run.ts';
+import { handOver } from './delivery/handover.ts';
+import type { Outcome } from './delivery/handover.ts';
+import { topOf } from './known/looking.ts';
+import type { Pop3 } from './pop3/pop3.ts';
+import { Pop3Error } from './pop3/pop3-error.ts';
 import { troubleOf } from './problem.ts';
-import { mustCompareFirst } from './renumbering.ts';
+import { mustCompareFirst } from './known/renumbering.ts';
 import { isOversized, limitsOf } from './round-run.ts';
 import type { Item, Run } from './round-run.ts';
 import { createSlots } from './slots.ts';
 import { createWindow } from './window.ts';
-import { nameByContent, settleUnnamed } from './unnamed.ts';
+import { nameByContent, settleUnnamed } from './known/unnamed.ts';
 
 /** So many refusals in a row and the local server is wrong, not the mail. */
 export const maxRefusedInRow = 5;

@@ -4,7 +4,7 @@ import type { AccountError } from '#shared/metrics.ts';
 import { LoginError } from '../accounts/login-error.ts';
 import { ConnectError } from '../net/socket.ts';
 import type { Endpoint } from '../net/socket.ts';
-import { Pop3Error } from './pop3-error.ts';
+import { Pop3Error } from './pop3/pop3-error.ts';
 
 /** How to go on: `login` must not be tried often (providers lock addresses out), the others may. */
 export type TroubleKind = 'login' | 'session' | 'local';

@@ -17,18 +17,18 @@ import type { Local } from '../local/local.ts';
 import type { Endpoint, openSocket } from '../net/socket.ts';
 import { createAccount } from './account.ts';
 import type { Account, AccountStatus } from './account.ts';
-import { createBodyStore } from './body.ts';
-import type { ScannerState } from './check.ts';
-import { createLedger } from './ledger.ts';
-import { createQuarantine } from './quarantine.ts';
-import { readAnswer } from './question.ts';
-import { createQuarantineDesk } from './quarantine-desk.ts';
-import type { QuarantineDesk } from './quarantine-desk.ts';
-import { openCheck } from './scanners.ts';
-import type { CheckSetup } from './scanners.ts';
+import { createBodyStore } from './delivery/body.ts';
+import type { ScannerState } from './check/check.ts';
+import { createLedger } from './ledger/ledger.ts';
+import { createQuarantine } from './quarantine/quarantine.ts';
+import { readAnswer } from './known/question.ts';
+import { createQuarantineDesk } from './quarantine/quarantine-desk.ts';
+import type { QuarantineDesk } from './quarantine/quarantine-desk.ts';
+import { openCheck } from './check/scanners.ts';
+import type { CheckSetup } from './check/scanners.ts';
 import { createWake } from './wake.ts';
 import type { Wake } from './wake.ts';
-import type { Pop3Timeouts } from './wire.ts';
+import type { Pop3Timeouts } from './pop3/wire.ts';
 
 export type { AccountStatus };
 export type AccountSetup = {

@@ -1,7 +1,7 @@
 // What the steps of one round share.
 import type { AccountConfig } from '../config.ts';
 import type { Watch } from '../net/socket.ts';
-import type { Entry, Listed } from './ledger.ts';
+import type { Entry, Listed } from './ledger/ledger.ts';
 import type { RoundDeps, RoundOptions } from './round.ts';
 import type { Trouble } from './problem.ts';
 

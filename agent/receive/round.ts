@@ -4,24 +4,24 @@
 // nothing new writes nothing to disk.
 import type { SecretSource } from '../accounts/secret.ts';
 import type { Endpoint, openSocket } from '../net/socket.ts';
-import type { BodyStore } from './body.ts';
+import type { BodyStore } from './delivery/body.ts';
 import { deleteDue } from './deletion.ts';
 import { fetchNew } from './fetching.ts';
-import type { HandOverDeps } from './handover.ts';
-import { lookInto } from './mailbox.ts';
-import { loginDelayOf, openPop3 } from './pop3.ts';
-import { Pop3Error } from './pop3-error.ts';
-import type { Pop3 } from './pop3.ts';
+import type { HandOverDeps } from './delivery/handover.ts';
+import { lookInto } from './known/mailbox.ts';
+import { loginDelayOf, openPop3 } from './pop3/pop3.ts';
+import { Pop3Error } from './pop3/pop3-error.ts';
+import type { Pop3 } from './pop3/pop3.ts';
 import { troubleOf } from './problem.ts';
 import type { Trouble } from './problem.ts';
-import { Question } from './question.ts';
-import type { Answer } from './question.ts';
+import { Question } from './known/question.ts';
+import type { Answer } from './known/question.ts';
 import { showKeep } from './retention.ts';
 import type { Keep } from './retention.ts';
 import { countSettled, isOversized, timesOfSocket } from './round-run.ts';
 import type { Run, Times } from './round-run.ts';
-import type { Unnamed } from './unnamed.ts';
-import type { Pop3Timeouts } from './wire.ts';
+import type { Unnamed } from './known/unnamed.ts';
+import type { Pop3Timeouts } from './pop3/wire.ts';
 
 export type RoundDeps = HandOverDeps & {
   readonly endpoint: Endpoint;

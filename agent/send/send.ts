@@ -1,22 +1,22 @@
 // Mail goes out: listener -> spool -> runner -> relay, and notices to senders. Starts the parts of this room in the order
 // in which they need each other, and stops them in bounded time.
 import { describe } from '#shared/failure.ts';
-import { createBounce } from './bounce.ts';
-import type { RefusalReason } from './access.ts';
-import { createAccounts } from './accounts.ts';
-import { createListener } from './listener.ts';
-import type { Listener, ListenerStatus } from './listener.ts';
-import { tendOldMail } from './old-mail.ts';
+import { createBounce } from './notice/bounce.ts';
+import type { RefusalReason } from './submission/access.ts';
+import { createAccounts } from './submission/accounts.ts';
+import { createListener } from './submission/listener.ts';
+import type { Listener, ListenerStatus } from './submission/listener.ts';
+import { tendOldMail } from './notice/old-mail.ts';
 import { createParts, createSendRunner } from './parts.ts';
 import type { Parts, SendOptions } from './parts.ts';
-import type { QueuedMail } from './queue.ts';
-import { rerouteQueue, rerouteReleased } from './queue-routes.ts';
-import type { RelaySetup, RelayState } from './relays.ts';
-import type { QueueEntry, QueueSummary, QueueView } from './queue-view.ts';
-import { createQueueDesk } from './queue-desk.ts';
-import type { QueueDesk } from './queue-desk.ts';
-import { recover } from './recover.ts';
-import type { Runner } from './runner.ts';
+import type { QueuedMail } from './queue/queue.ts';
+import { rerouteQueue, rerouteReleased } from './queue/queue-routes.ts';
+import type { RelaySetup, RelayState } from './relay/relays.ts';
+import type { QueueEntry, QueueSummary, QueueView } from './queue/queue-view.ts';
+import { createQueueDesk } from './queue/queue-desk.ts';
+import type { QueueDesk } from './queue/queue-desk.ts';
+import { recover } from './queue/recover.ts';
+import type { Runner } from './relay/runner.ts';
 import { transaction } from '#shared/sqlite.ts';
 
 export type { QueueDesk, QueueEntry, QueueSummary, RelaySetup, RelayState, SendOptions };

@@ -10,7 +10,7 @@ import { createLab } from '../lab/lab.ts';
 import { waitFor } from '../lab/wait.ts';
 
 const start = fileURLToPath(new URL('../../demo/start.ts', import.meta.url));
-const artifacts = fileURLToPath(new URL('../../.artifacts/', import.meta.url));
+const artifacts = fileURLToPath(new URL('../../.artifacts', import.meta.url));
 
 const demoFolders = (): readonly string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('mailferry-demo-'));
 

@@ -9,7 +9,7 @@ import { createLog } from '#shared/log.ts';
 import { createMeter } from '#shared/meter.ts';
 import { openDatabase } from '#shared/sqlite.ts';
 import { createLocal } from '../../agent/local/local.ts';
-import { ledgerSchema } from '../../agent/receive/ledger.ts';
+import { ledgerSchema } from '../../agent/receive/ledger/ledger.ts';
 import { createReceive } from '../../agent/receive/receive.ts';
 
 export type Life = {

@@ -2,10 +2,10 @@
 // deletes what was read whole, at once.
 import { mock } from 'node:test';
 import { describe } from '#shared/failure.ts';
-import { Pop3Error } from '../../agent/receive/pop3-error.ts';
-import type { Pop3Trouble } from '../../agent/receive/pop3-error.ts';
-import { openPop3 } from '../../agent/receive/pop3.ts';
-import type { Pop3 } from '../../agent/receive/pop3.ts';
+import { Pop3Error } from '../../agent/receive/pop3/pop3-error.ts';
+import type { Pop3Trouble } from '../../agent/receive/pop3/pop3-error.ts';
+import { openPop3 } from '../../agent/receive/pop3/pop3.ts';
+import type { Pop3 } from '../../agent/receive/pop3/pop3.ts';
 import { seeded } from '../agent/receive/random.ts';
 import { createJudge } from './judge.ts';
 import { describeSession } from './life.ts';

@@ -9,7 +9,7 @@ import { createLog } from '#shared/log.ts';
 import { createMeter } from '#shared/meter.ts';
 import { openDatabase } from '#shared/sqlite.ts';
 import type { Local, LocalRecipient } from '../../agent/local/local.ts';
-import { ledgerSchema } from '../../agent/receive/ledger.ts';
+import { ledgerSchema } from '../../agent/receive/ledger/ledger.ts';
 import { createReceive } from '../../agent/receive/receive.ts';
 import { seeded } from '../agent/receive/random.ts';
 import { createJudge } from './judge.ts';

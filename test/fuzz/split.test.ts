@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '#shared/clock.ts';
-import { openPop3 } from '../../agent/receive/pop3.ts';
-import { createScanner } from '../../agent/receive/scanner.ts';
+import { openPop3 } from '../../agent/receive/pop3/pop3.ts';
+import { createScanner } from '../../agent/receive/pop3/scanner.ts';
 import { corpus } from '../corpus/corpus.ts';
 import { multiline } from '../lab/scripted-pop3.ts';
 import { createMemoryLine } from './memory-line.ts';

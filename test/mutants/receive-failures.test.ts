@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { failures } from './receive-failures.ts';
 import { mutants } from './receive-mutants.ts';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
+const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 
 /** Name of the file without its end, by the number in the test's name. */

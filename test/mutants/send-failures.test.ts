@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { failures } from './send-failures.ts';
 import { mutants } from './send-mutants.ts';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
+const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 
 test('each failure has a test that is named after it or after what guards against it', () => {

@@ -17,23 +17,23 @@ const failures = 'test/agent/send/failures/';
 const rows: readonly Row[] = [
   [
     'a domain comes before its address',
-    'agent/send/route.ts',
+    'agent/send/relay/route.ts',
     'named.get(keyOf(sender)) ?? named.get(keyOf(domainOf(sender)))',
     'named.get(keyOf(domainOf(sender))) ?? named.get(keyOf(sender))',
-    'test/agent/send/route.test.ts',
+    'test/agent/send/relay/route.test.ts',
     'an address comes before its domain',
   ],
   [
     'a circle of stand-ins is taken',
-    'agent/send/route.ts',
+    'agent/send/relay/route.ts',
     'if (chainOf(relays, id).includes(relay.id))',
     'if (id === relay.id)',
-    'test/agent/send/route.test.ts',
+    'test/agent/send/relay/route.test.ts',
     'refused: a circle of three',
   ],
   [
     'a stand-in does not wait',
-    'agent/send/relay-health.ts',
+    'agent/send/relay/relay-health.ts',
     'return now - downSince >= options.fallbackAfterMs ||',
     'return now - downSince >= 0 ||',
     failures + 'routes.test.ts',
@@ -41,7 +41,7 @@ const rows: readonly Row[] = [
   ],
   [
     'a relay that works again is not taken back',
-    'agent/send/relay-health.ts',
+    'agent/send/relay/relay-health.ts',
     "        kind = undefined;\n        problem = '';\n      } else trial = true;",
     '      } else trial = true;',
     failures + 'routes.test.ts',
@@ -49,7 +49,7 @@ const rows: readonly Row[] = [
   ],
   [
     'a stand-in is given what may have arrived',
-    'agent/send/queue-statements.ts',
+    'agent/send/queue/queue-statements.ts',
     "AND lane = ? AND due_ms <= ? AND unknowns = 0 AND ' +",
     "AND lane = ? AND due_ms <= ? AND unknowns >= 0 AND ' +",
     failures + 'routes.test.ts',
@@ -57,7 +57,7 @@ const rows: readonly Row[] = [
   ],
   [
     'what became unknown elsewhere goes home',
-    'agent/send/queue.ts',
+    'agent/send/queue/queue.ts',
     'const nextRelay = unknowns > 0 ?',
     'const nextRelay = unknowns > 9 ?',
     failures + 'routes.test.ts',
@@ -65,7 +65,7 @@ const rows: readonly Row[] = [
   ],
   [
     'a storm: what became unknown elsewhere goes home',
-    'agent/send/queue.ts',
+    'agent/send/queue/queue.ts',
     'const nextRelay = unknowns > 0 ?',
     'const nextRelay = unknowns > 9 ?',
     failures + 'storm.test.ts',
@@ -73,7 +73,7 @@ const rows: readonly Row[] = [
   ],
   [
     'a storm: a mail without an answer after the dot is tried like any other',
-    'agent/send/attempt.ts',
+    'agent/send/relay/attempt.ts',
     "return all('unknown', { text, kind: 'line' });",
     "return all('later', { text, kind: 'line' });",
     failures + 'storm.test.ts',
@@ -81,7 +81,7 @@ const rows: readonly Row[] = [
   ],
   [
     'each relay has limits of its own, whatever its login',
-    'agent/send/relays.ts',
+    'agent/send/relay/relays.ts',
     "const relay = endpoint.host + ':' + endpoint.port + ' ' + config.user;",
     "const relay = endpoint.host + ':' + config.id + ' ' + config.user;",
     failures + 'budgets.test.ts',
@@ -89,7 +89,7 @@ const rows: readonly Row[] = [
   ],
   [
     'what may have arrived by a relay that is gone is sent by another one',
-    'agent/send/queue-routes.ts',
+    'agent/send/queue/queue-routes.ts',
     "const gone = unclear === 1 && relay !== '';",
     'const gone = false;',
     failures + 'routes.test.ts',
@@ -97,7 +97,7 @@ const rows: readonly Row[] = [
   ],
   [
     'queued mail keeps a relay that is gone',
-    'agent/send/queue-routes.ts',
+    'agent/send/queue/queue-routes.ts',
     'if (relays.includes(relay) && (unclear === 1 || relay === route)) continue;',
     'if (relay !== route || relay === route) continue;',
     failures + 'routes.test.ts',
@@ -105,7 +105,7 @@ const rows: readonly Row[] = [
   ],
   [
     'a stand-in refuses for good',
-    'agent/send/delivery.ts',
+    'agent/send/relay/delivery.ts',
     "if (!job.standIn || outcome.result !== 'refused') return outcome;",
     "if (job.id !== '' || outcome.result !== 'refused') return outcome;",
     failures + 'routes.test.ts',
@@ -113,7 +113,7 @@ const rows: readonly Row[] = [
   ],
   [
     'the pause of an account ends with the process',
-    'agent/send/relay-health.ts',
+    'agent/send/relay/relay-health.ts',
     "if (kind === 'account') keep({",
     "if (kind === 'login') keep({",
     failures + 'routes.test.ts',
@@ -121,7 +121,7 @@ const rows: readonly Row[] = [
   ],
   [
     'the budget is forgotten at a restart',
-    'agent/send/budget.ts',
+    'agent/send/relay/budget.ts',
     '      write.run(relay, slot, recipients);',
     '',
     failures + 'budgets.test.ts',
@@ -129,7 +129,7 @@ const rows: readonly Row[] = [
   ],
   [
     'what sessions carry is not counted',
-    'agent/send/budget.ts',
+    'agent/send/relay/budget.ts',
     'window[what] - pending[what]',
     'window[what]',
     failures + 'budgets.test.ts',
@@ -137,7 +137,7 @@ const rows: readonly Row[] = [
   ],
   [
     'a window is a minute too short',
-    'agent/send/budget.ts',
+    'agent/send/relay/budget.ts',
     'Math.floor((queueClock.now() - ms) / slotMs)',
     'Math.floor((queueClock.now() - ms) / slotMs) + 1',
     failures + 'budgets.test.ts',
@@ -145,7 +145,7 @@ const rows: readonly Row[] = [
   ],
   [
     'bounces take all of the budget',
-    'agent/send/budget.ts',
+    'agent/send/relay/budget.ts',
     'return low && limit !== Infinity ? Math.floor(limit / 10) : 0;',
     'return low && limit === 0 ? 1 : 0;',
     failures + 'budgets.test.ts',
@@ -153,7 +153,7 @@ const rows: readonly Row[] = [
   ],
   [
     'the budget is booked by every try',
-    'agent/send/delivery.ts',
+    'agent/send/relay/delivery.ts',
     '    const release = budget.reserve(group.length);',
     '    const release = budget.reserve(group.length);\n    budget.book(group.length);',
     failures + 'budgets.test.ts',
@@ -161,7 +161,7 @@ const rows: readonly Row[] = [
   ],
   [
     'each session has a bandwidth of its own',
-    'agent/send/bandwidth.ts',
+    'agent/send/relay/bandwidth.ts',
     'const startAt = Math.max(now, freeAt);',
     'const startAt = now;',
     failures + 'budgets.test.ts',
@@ -169,7 +169,7 @@ const rows: readonly Row[] = [
   ],
   [
     'domains are not counted',
-    'agent/send/gate.ts',
+    'agent/send/relay/gate.ts',
     'domains.size >= Math.max(1, bounds.domains)) continue;',
     'domains.size >= Infinity) continue;',
     failures + 'gate.test.ts',
@@ -177,7 +177,7 @@ const rows: readonly Row[] = [
   ],
   [
     'MAILMAX is not obeyed',
-    'agent/send/relay-line.ts',
+    'agent/send/relay/relay-line.ts',
     'Math.min(options.mailsPerSession, readLimits(conversation.capabilities).mails)',
     'options.mailsPerSession',
     failures + 'gate.test.ts',
@@ -185,7 +185,7 @@ const rows: readonly Row[] = [
   ],
   [
     'recipients over the limit wait like refused ones',
-    'agent/send/attempt.ts',
+    'agent/send/relay/attempt.ts',
     'tooMany && isTooMany(one) ?',
     'tooMany && !isTooMany(one) && false ?',
     failures + 'gate.test.ts',
@@ -193,7 +193,7 @@ const rows: readonly Row[] = [
   ],
   [
     'nobody learns how many recipients are taken',
-    'agent/send/delivery.ts',
+    'agent/send/relay/delivery.ts',
     'learned = Math.min(learned, mostRecipients);',
     'learned = Infinity;',
     failures + 'gate.test.ts',
@@ -217,7 +217,7 @@ const rows: readonly Row[] = [
   ],
   [
     'a mail from a rebuilt index counts as 7-bit',
-    'agent/send/spool.ts',
+    'agent/send/queue/spool.ts',
     'place.eightBit ?? scan(',
     'place.eightBit ?? !scan(',
     failures + 'gate.test.ts',
@@ -257,7 +257,7 @@ const rows: readonly Row[] = [
   ],
   [
     'a refused login is tried like any other',
-    'agent/send/relay-health.ts',
+    'agent/send/relay/relay-health.ts',
     'isRare ? rareMs() : 0',
     '0',
     failures + 'sessions.test.ts',
@@ -265,7 +265,7 @@ const rows: readonly Row[] = [
   ],
   [
     'another secret changes nothing',
-    'agent/send/relay-line.ts',
+    'agent/send/relay/relay-line.ts',
     '&& options.secretChanged()) health.renewed();',
     '&& options.secretChanged()) void health;',
     failures + 'sessions.test.ts',
@@ -273,7 +273,7 @@ const rows: readonly Row[] = [
   ],
   [
     'refused logins are forgotten at a restart',
-    'agent/send/relays.ts',
+    'agent/send/relay/relays.ts',
     'memory.refused(refusals, secret.stored());',
     'void refusals;',
     failures + 'sessions.test.ts',
@@ -281,7 +281,7 @@ const rows: readonly Row[] = [
   ],
   [
     'a refused token is not asked for anew',
-    'agent/send/relay-session.ts',
+    'agent/send/relay/relay-session.ts',
     '    return open(fresh);',
     '    throw error;',
     failures + 'sessions.test.ts',
@@ -289,7 +289,7 @@ const rows: readonly Row[] = [
   ],
   [
     'tokens are tried until one fits',
-    'agent/send/relay-session.ts',
+    'agent/send/relay/relay-session.ts',
     'fresh.token === shown.token) throw error;\n    return open(fresh);',
     'fresh.token === shown.token) throw error;\n    return open(fresh).catch(() => open(fresh));',
     failures + 'sessions.test.ts',
@@ -297,7 +297,7 @@ const rows: readonly Row[] = [
   ],
   [
     'sessions end without QUIT',
-    'agent/send/relay-line.ts',
+    'agent/send/relay/relay-line.ts',
     '    await quit();',
     '    close();',
     failures + 'sessions.test.ts',
@@ -305,7 +305,7 @@ const rows: readonly Row[] = [
   ],
   [
     'idle sessions stay',
-    'agent/send/relay-line.ts',
+    'agent/send/relay/relay-line.ts',
     'const leftMs = session.usedAt + idleMs - clock.monotonic();',
     'const leftMs = idleMs * 1_000;',
     failures + 'sessions.test.ts',
@@ -313,7 +313,7 @@ const rows: readonly Row[] = [
   ],
   [
     'a session that the server ended has failed',
-    'agent/send/delivery.ts',
+    'agent/send/relay/delivery.ts',
     'if (reused && !signal.aborted && isStale(error))',
     'if (!reused && !signal.aborted && isStale(error))',
     failures + 'sessions.test.ts',
@@ -321,7 +321,7 @@ const rows: readonly Row[] = [
   ],
   [
     'big mails take all sessions',
-    'agent/send/relay-line.ts',
+    'agent/send/relay/relay-line.ts',
     'bigs < Math.max(1, most() - 1) ?',
     'bigs < most() ?',
     failures + 'sessions.test.ts',
@@ -329,7 +329,7 @@ const rows: readonly Row[] = [
   ],
   [
     'a dropped line is tried again at once',
-    'agent/send/relay-health.ts',
+    'agent/send/relay/relay-health.ts',
     'notBefore = clock.monotonic() + pauseMs;',
     'notBefore = clock.monotonic();',
     failures + 'sessions.test.ts',
@@ -337,7 +337,7 @@ const rows: readonly Row[] = [
   ],
   [
     'a relay that was refused waits as long as a mail',
-    'agent/send/relays.ts',
+    'agent/send/relay/relays.ts',
     'maxMs: Math.min(pace.maxMs, 60_000) },',
     'maxMs: pace.maxMs },',
     failures + 'sessions.test.ts',
@@ -345,10 +345,10 @@ const rows: readonly Row[] = [
   ],
   [
     'the disk is asked at MAIL alone',
-    'agent/send/accept.ts',
+    'agent/send/submission/accept.ts',
     'if ((await spool.freeBytes()) < keptFreeBytes)',
     'if ((await spool.freeBytes()) < 0)',
-    'test/agent/send/accept.test.ts',
+    'test/agent/send/submission/accept.test.ts',
     'a mail that said nothing of its size',
   ],
 ];

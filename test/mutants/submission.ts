@@ -3,7 +3,7 @@
 // Exit code 1 when a mutant survives or its text is not there exactly once.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -279,7 +279,7 @@ async function runTests(
   copy: string,
   names: readonly string[],
 ): Promise<{ readonly code: number | null; readonly output: string }> {
-  const files = names.map((name) => 'test/agent/send/' + name + '.test.ts');
+  const files = names.flatMap((name) => globSync('test/agent/send/**/' + name + '.test.ts', { cwd: copy }));
   const child = spawn(process.execPath, ['--test', '--test-force-exit', '--test-reporter=tap', ...files], {
     cwd: copy,
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -297,7 +297,7 @@ async function judge(copy: string, { edits, tests }: Mutant): Promise<string> {
   const originals = new Map<string, string>();
   try {
     for (const [name, text, replacement] of edits) {
-      const file = join(copy, 'agent/send', name + '.ts');
+      const file = join(copy, globSync('agent/send/**/' + name + '.ts', { cwd: copy })[0] ?? name);
       const source = readFileSync(file, 'utf8');
       if (source.split(text).length !== 2) return 'TEXT NOT FOUND in ' + name;
       if (!originals.has(file)) originals.set(file, source);

@@ -14,11 +14,11 @@ import type { Database } from '#shared/sqlite.ts';
 import type { AccountConfig, LocalConfig } from '../../../agent/config.ts';
 import { createLocal } from '../../../agent/local/local.ts';
 import type { Endpoint, openSocket } from '../../../agent/net/socket.ts';
-import { ledgerSchema } from '../../../agent/receive/ledger.ts';
+import { ledgerSchema } from '../../../agent/receive/ledger/ledger.ts';
 import { createReceive } from '../../../agent/receive/receive.ts';
 import type { AccountStatus, Receive } from '../../../agent/receive/receive.ts';
-import type { CheckSetup } from '../../../agent/receive/scanners.ts';
-import type { Pop3Timeouts } from '../../../agent/receive/wire.ts';
+import type { CheckSetup } from '../../../agent/receive/check/scanners.ts';
+import type { Pop3Timeouts } from '../../../agent/receive/pop3/wire.ts';
 import type { Lab } from '../../lab/lab.ts';
 
 export type BenchAccount = Partial<AccountConfig> & {

@@ -7,7 +7,7 @@ import { systemClock } from '#shared/clock.ts';
 import type { AuthChoice } from '../../../agent/accounts/auth-choice.ts';
 import { pinOf } from '../../../agent/net/socket.ts';
 import type { Endpoint } from '../../../agent/net/socket.ts';
-import { openPop3 } from '../../../agent/receive/pop3.ts';
+import { openPop3 } from '../../../agent/receive/pop3/pop3.ts';
 import { errorKindOf, troubleOf } from '../../../agent/receive/problem.ts';
 import { createLab } from '../../lab/lab.ts';
 import { waitFor } from '../../lab/wait.ts';

@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { accountErrors } from '#shared/metrics.ts';
 import { LoginError } from '../../../agent/accounts/login-error.ts';
 import { ConnectError } from '../../../agent/net/socket.ts';
-import { Pop3Error } from '../../../agent/receive/pop3-error.ts';
-import type { Pop3Trouble, ResponseCode } from '../../../agent/receive/pop3-error.ts';
+import { Pop3Error } from '../../../agent/receive/pop3/pop3-error.ts';
+import type { Pop3Trouble, ResponseCode } from '../../../agent/receive/pop3/pop3-error.ts';
 import { errorKindOf, isDiskText } from '../../../agent/receive/problem.ts';
 
 const refused = (step: string, code?: ResponseCode, text = 'no'): Pop3Error =>

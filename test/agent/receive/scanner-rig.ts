@@ -2,7 +2,7 @@
 import { createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { once } from 'node:events';
-import type { CheckMail } from '../../../agent/receive/check.ts';
+import type { CheckMail } from '../../../agent/receive/check/check.ts';
 import type { Lab } from '../../lab/lab.ts';
 
 export function mailOf(text: string | Buffer, more: Partial<CheckMail> = {}): CheckMail {

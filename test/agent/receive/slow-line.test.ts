@@ -9,7 +9,7 @@ import { createLog } from '#shared/log.ts';
 import { createMeter } from '#shared/meter.ts';
 import { openDatabase } from '#shared/sqlite.ts';
 import type { Local } from '../../../agent/local/local.ts';
-import { ledgerSchema } from '../../../agent/receive/ledger.ts';
+import { ledgerSchema } from '../../../agent/receive/ledger/ledger.ts';
 import { createReceive } from '../../../agent/receive/receive.ts';
 import { createMemoryLine } from '../../fuzz/memory-line.ts';
 import type { MemoryLine } from '../../fuzz/memory-line.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createTransport } from 'nodemailer';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { openOwnCertificate } from '../../../agent/send/own-certificate.ts';
+import { openOwnCertificate } from '../../../agent/send/submission/own-certificate.ts';
 import type { MailServerRights } from '../../../agent/users/account-options.ts';
 import { createLab } from '../../lab/lab.ts';
 import { waitFor } from '../../lab/wait.ts';

@@ -22,10 +22,10 @@ import type { SendLimits } from '../../../agent/accounts/presets.ts';
 import type { RelayConfig, SubmissionConfig } from '../../../agent/config.ts';
 import type { Local } from '../../../agent/local/local.ts';
 import type { Endpoint } from '../../../agent/net/socket.ts';
-import type { Quota } from '../../../agent/send/quota.ts';
+import type { Quota } from '../../../agent/send/submission/quota.ts';
 import { createSend } from '../../../agent/send/send.ts';
 import type { RelaySetup, Send } from '../../../agent/send/send.ts';
-import { spoolSchema } from '../../../agent/send/spool-schema.ts';
+import { spoolSchema } from '../../../agent/send/queue/spool-schema.ts';
 
 export const user = 'sales';
 export const password = 'right horse';

@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openOwnCertificate } from '../../../agent/send/own-certificate.ts';
+import { openOwnCertificate } from '../../../agent/send/submission/own-certificate.ts';
 import { letter, password, plain, submit, user } from './rig.ts';
 import { startSubmission } from './submission-rig.ts';
 import type { Server } from './submission-rig.ts';

@@ -2,20 +2,20 @@
 import { systemClock } from '#shared/clock.ts';
 import type { Clock } from '#shared/clock.ts';
 import { createLog } from '#shared/log.ts';
-import type { Submission } from '../../../agent/send/accept.ts';
-import type { RefusalReason } from '../../../agent/send/access.ts';
-import { refuse } from '../../../agent/send/access.ts';
-import { createAccounts } from '../../../agent/send/accounts.ts';
-import type { AccountsOptions } from '../../../agent/send/accounts.ts';
-import { createHeaderSplitter } from '../../../agent/send/header-splitter.ts';
-import { readFields } from '../../../agent/send/header.ts';
-import { createListener } from '../../../agent/send/listener.ts';
-import type { Listener } from '../../../agent/send/listener.ts';
-import type { Tls } from '../../../agent/send/own-certificate.ts';
-import type { Quota } from '../../../agent/send/quota.ts';
-import { judgeMail } from '../../../agent/send/rights.ts';
-import type { Passage } from '../../../agent/send/rights.ts';
-import type { SubmissionOptions } from '../../../agent/send/submission-options.ts';
+import type { Submission } from '../../../agent/send/submission/accept.ts';
+import type { RefusalReason } from '../../../agent/send/submission/access.ts';
+import { refuse } from '../../../agent/send/submission/access.ts';
+import { createAccounts } from '../../../agent/send/submission/accounts.ts';
+import type { AccountsOptions } from '../../../agent/send/submission/accounts.ts';
+import { createHeaderSplitter } from '../../../agent/send/submission/header-splitter.ts';
+import { readFields } from '../../../agent/send/submission/header.ts';
+import { createListener } from '../../../agent/send/submission/listener.ts';
+import type { Listener } from '../../../agent/send/submission/listener.ts';
+import type { Tls } from '../../../agent/send/submission/own-certificate.ts';
+import type { Quota } from '../../../agent/send/submission/quota.ts';
+import { judgeMail } from '../../../agent/send/submission/rights.ts';
+import type { Passage } from '../../../agent/send/submission/rights.ts';
+import type { SubmissionOptions } from '../../../agent/send/submission/submission-options.ts';
 import { baseSubmission, noQuota, password, user } from './rig.ts';
 
 /** Does not hold answers back. */

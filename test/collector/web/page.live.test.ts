@@ -17,7 +17,7 @@ import { fillEstate, hostile } from './estate.ts';
 import { createHandFed, reading } from './hand-fed.ts';
 
 const log = createLog({ level: 'silent', name: 'test' });
-const artifacts = fileURLToPath(new URL('../../../.artifacts/web/', import.meta.url));
+const artifacts = fileURLToPath(new URL('../../../.artifacts/web', import.meta.url));
 
 async function setUp(t: TestContext, options: { readonly empty?: boolean; readonly password?: string } = {}) {
   const lab = createLab(t);

@@ -13,7 +13,7 @@ import { pageFiles, pageFolder } from '../../../collector/web/page-files.ts';
 import { buildWeb } from '../../../collector/web/web.ts';
 import { createHandFed } from './hand-fed.ts';
 
-const root = fileURLToPath(new URL('../../../', import.meta.url));
+const root = fileURLToPath(new URL('../../..', import.meta.url));
 const read = (file: string): string => readFileSync(join(pageFolder, file), 'utf8');
 const load = async (file: string): Promise<Record<string, (...args: unknown[]) => unknown>> =>
   (await import(join(pageFolder, file))) as Record<string, (...args: unknown[]) => unknown>; // the page's own JavaScript

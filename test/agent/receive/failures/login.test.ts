@@ -1,7 +1,7 @@
 // Failures of POP3 fetchers at login, locks and limits.
 import assert from 'node:assert/strict';
 import { systemClock } from '#shared/clock.ts';
-import { openPop3 } from '../../../../agent/receive/pop3.ts';
+import { openPop3 } from '../../../../agent/receive/pop3/pop3.ts';
 import { createLab } from '../../../lab/lab.ts';
 import { waitFor } from '../../../lab/wait.ts';
 import { count, delivered, failure, left, mail, mails, setScene } from './scene.ts';

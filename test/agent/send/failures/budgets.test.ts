@@ -7,8 +7,8 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { createLab } from '../../../lab/lab.ts';
 import { waitFor } from '../../../lab/wait.ts';
-import { createBandwidth } from '../../../../agent/send/bandwidth.ts';
-import { openBudget } from '../../../../agent/send/budget.ts';
+import { createBandwidth } from '../../../../agent/send/relay/bandwidth.ts';
+import { openBudget } from '../../../../agent/send/relay/budget.ts';
 import { letter, movableClock, openStateDb, startRig } from '../rig.ts';
 import { empty, login, only, problemOf, settle, startScene } from './relay-scene.ts';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { waitFor } from '../../../lab/wait.ts';
-import { firstGroup, readLimits } from '../../../../agent/send/gate.ts';
+import { firstGroup, readLimits } from '../../../../agent/send/relay/gate.ts';
 import { letter, loggedIn } from '../rig.ts';
 import type { Rig } from '../rig.ts';
 import { empty, said, startScene } from './relay-scene.ts';

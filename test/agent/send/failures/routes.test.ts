@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { createLab } from '../../../lab/lab.ts';
 import { waitFor } from '../../../lab/wait.ts';
-import { noRoute } from '../../../../agent/send/queue-routes.ts';
+import { noRoute } from '../../../../agent/send/queue/queue-routes.ts';
 import type { ScriptedSmtpOptions } from '../../../lab/scripted-smtp.ts';
 import { fakeLocal } from '../fake-local.ts';
 import { letter, movableClock, startRig } from '../rig.ts';
