@@ -87,7 +87,7 @@ export function createReceive(options: ReceiveOptions): Receive {
   const { log, folder } = options;
   const bodies = createBodyStore({ folder: join(folder, 'incoming') });
   const quarantine = createQuarantine({ folder: join(folder, 'quarantine') });
-  const ledger = createLedger({ db: options.db, journal: options.journal });
+  const ledger = createLedger({ db: options.db, journal: options.journal, sessions: options.sessions });
   const { sessions, meter, clock, random, reached, traceId, timeouts } = options;
   const check = openCheck(options.check, { clock, log });
   // A scanner that must be asked is a part of the way to the local server: when it is away, so is the local server.

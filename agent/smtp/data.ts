@@ -38,6 +38,13 @@ export function createDataEncoder(options: { readonly keepBareLineEnds: boolean 
     push(chunk) {
       const pieces: Uint8Array[] = [];
       const length = chunk.length;
+      const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, length);
+      const next = (byte: number, from: number): number => {
+        const found = bytes.indexOf(byte, from);
+        return found < 0 ? length : found;
+      };
+      let nextCr = -1;
+      let nextLf = -1;
       let at = 0;
       let from = 0;
       let here = place;
@@ -48,9 +55,14 @@ export function createDataEncoder(options: { readonly keepBareLineEnds: boolean 
         from = at;
       };
       for (; at < length; at += 1) {
+        if (here === inside) {
+          // Nearly every byte: no line end, and not the first of its line.
+          if (nextCr < at) nextCr = next(cr, at);
+          if (nextLf < at) nextLf = next(lf, at);
+          at = Math.min(nextCr, nextLf);
+          if (at >= length) break;
+        }
         const byte = chunk[at] ?? 0;
-        // Nearly every byte: no line end, and not the first of its line.
-        if (here === inside && byte !== lf && byte !== cr) continue;
         const lone = byte === lf && here !== afterCr;
         if (here === afterCr && byte !== lf && !keep) {
           insert(lfBytes);

@@ -11,7 +11,12 @@ import { cpuSeconds, forgetPeak, memoryMb } from './process-usage.ts';
 
 export const recipient = 'info@example.org';
 export type BenchAccount = { readonly id: string; readonly source: Source; readonly options?: object };
-export type LocalServer = { readonly protocol: 'smtp' | 'lmtp'; readonly host: string; readonly port: number };
+export type LocalServer = {
+  readonly protocol: 'smtp' | 'lmtp';
+  readonly host: string;
+  readonly port: number;
+  readonly sessions?: number;
+};
 export type BenchAgent = {
   readonly pid: number;
   readonly folder: string;
@@ -75,8 +80,10 @@ export function createOurs(options: {
   readonly agent: BenchAgent;
   readonly arrived: () => number | Promise<number>;
   readonly left: () => Promise<number>;
+  /** How often both are asked; a count of files takes time that the contestant needs. */
+  readonly everyMs?: number;
 }): Contestant {
-  const { user, agent, arrived, left } = options;
+  const { user, agent, arrived, left, everyMs = 2 } = options;
   return {
     name: 'ours',
     user,
@@ -86,7 +93,7 @@ export function createOurs(options: {
       const startedAt = performance.now();
       const fetched = agent.fetch();
       const done = async (): Promise<boolean> => (await arrived()) - before >= mails && (await left()) === 0;
-      await waitFor('all mails to arrive', done, { timeoutMs: 120_000, everyMs: 2 }).catch((error: unknown) => {
+      await waitFor('all mails to arrive', done, { timeoutMs: 120_000, everyMs }).catch((error: unknown) => {
         throw new Error('Cannot measure ours\n' + agent.log().slice(-2_000), { cause: error });
       });
       const seconds = (performance.now() - startedAt) / 1_000;

@@ -21,8 +21,11 @@ export function readHeader(head: Buffer): readonly HeaderLine[] {
 
 /** Where the first empty line begins: the body, mostly the larger part, need not become a text. */
 export function headerEnd(head: Buffer): number {
-  const ends = [head.indexOf('\n\r\n'), head.indexOf('\n\n')].filter((at) => at >= 0);
-  return ends.length === 0 ? head.length : Math.min(...ends) + 1;
+  const strict = head.indexOf('\n\r\n');
+  const before = strict < 0 ? head : head.subarray(0, strict);
+  const bare = before.indexOf('\n\n');
+  if (bare >= 0) return bare + 1;
+  return strict < 0 ? head.length : strict + 1;
 }
 
 /**

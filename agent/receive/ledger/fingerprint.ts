@@ -1,6 +1,6 @@
 // Is this the mail that we know? Message-ID, Date and From, hashed apart: what a provider puts on top of a mail, or changes
 // elsewhere in its header, does not change them. Taken when a mail is fetched, compared with what TOP shows later.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readHeader } from '../delivery/header.ts';
 import type { HeaderLine } from '../delivery/header.ts';
 
@@ -17,7 +17,7 @@ export function fingerprintOf(header: readonly HeaderLine[]): string | undefined
         .findLast((line) => line.name === name)
         ?.value.replaceAll(/\s+/g, ' ')
         .trim() ?? '';
-    return value === '' ? absent : createHash('sha256').update(value, 'latin1').digest('hex').slice(0, 16);
+    return value === '' ? absent : hash('sha256', Buffer.from(value, 'latin1'), 'hex').slice(0, 16);
   });
   const [id] = parts;
   return id === absent && parts.filter((part) => part !== absent).length < 2 ? undefined : parts.join('.');

@@ -76,6 +76,7 @@ export function createRows(db: Database) {
   );
   // Both name the condition of the index received_stray in its very words.
   const stray = 'FROM received WHERE account = ? AND (absent = 1 OR recheck = 1) AND (absent = 1 OR gone_day IS NULL)';
+  const anyStray = db.prepare('SELECT 1 ' + stray + ' LIMIT 1');
   const strayContent = db.prepare('SELECT ' + columns + ' ' + stray + ' AND sha256 = ? ORDER BY id LIMIT 1');
   const strayHeader = db.prepare(
     'SELECT ' +
@@ -152,6 +153,8 @@ export function createRows(db: Database) {
     move: (id: number, { uidl, occurrence }: Place): void => void move.run(bytesOf(uidl), occurrence, id),
     /** A mail of this content whose place is in doubt, or that is missing. Not one that we deleted: its double is new. */
     stray(account: string, { sha256, fingerprint, listedBytes }: Content): Entry | undefined {
+      // Nearly always there is none at all.
+      if (anyStray.get(account) === undefined) return undefined;
       const row =
         strayContent.get(account, sha256) ??
         // Of a mail that was moved once only its header and size are known.

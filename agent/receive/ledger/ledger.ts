@@ -162,9 +162,17 @@ export type Ledger = Days & {
   readonly gone: (ids: readonly number[], today: number) => void;
 };
 
-export function createLedger(options: { readonly db: Database; readonly journal: Journal }): Ledger {
-  const { db, journal } = options;
-  const commits = createCommits(db);
+/** The longest that a record waits for others. */
+const recordWaitMs = 5;
+
+/** `sessions`: so many mails can be answered at once, and then wait for their records. */
+export function createLedger(options: {
+  readonly db: Database;
+  readonly journal: Journal;
+  readonly sessions?: number;
+}): Ledger {
+  const { db, journal, sessions = 1 } = options;
+  const commits = createCommits({ db, most: sessions, waitMs: recordWaitMs });
   const rows = createRows(db);
   const accounts = createAccountRows(db);
   const upsertRecipient = db.prepare(

@@ -26,7 +26,7 @@ test('what joins in one turn is written in one transaction', async () => {
     exec(sql);
   };
   const insert = db.prepare('INSERT INTO mail (id) VALUES (?)');
-  const commits = createCommits(db);
+  const commits = createCommits({ db, most: 8, waitMs: 1 });
   await Promise.all([1, 2, 3].map((id) => commits.join(() => void insert.run(id))));
   assert.deepEqual(ids(db), [1, 2, 3]);
   assert.equal(begun.filter((sql) => sql.startsWith('SAVEPOINT')).length, 1);
@@ -37,7 +37,7 @@ test('what joins in one turn is written in one transaction', async () => {
 test('join() resolves when its work is done, not before', async () => {
   const db = open();
   const insert = db.prepare('INSERT INTO mail (id) VALUES (?)');
-  const joined = createCommits(db).join(() => void insert.run(1));
+  const joined = createCommits({ db, most: 8, waitMs: 1 }).join(() => void insert.run(1));
   await Promise.resolve();
   assert.deepEqual(ids(db), []);
   await joined;
@@ -47,7 +47,7 @@ test('join() resolves when its work is done, not before', async () => {
 test('one record that fails fails alone', async () => {
   const db = open();
   const insert = db.prepare('INSERT INTO mail (id) VALUES (?)');
-  const commits = createCommits(db);
+  const commits = createCommits({ db, most: 8, waitMs: 1 });
   const results = await Promise.allSettled([1, 1, 2].map((id) => commits.join(() => void insert.run(id))));
   assert.deepEqual(
     results.map(({ status }) => status),
@@ -59,7 +59,7 @@ test('one record that fails fails alone', async () => {
 test('when the commit itself fails, everybody learns it and nothing is done', async () => {
   const db = open();
   const insert = db.prepare('INSERT INTO mail (id) VALUES (?)');
-  const commits = createCommits(db);
+  const commits = createCommits({ db, most: 8, waitMs: 1 });
   const exec = db.exec.bind(db);
   db.exec = (sql: string) => {
     if (sql.startsWith('RELEASE')) throw new Error('disk full');
@@ -79,7 +79,7 @@ test('a session is held back until its record is on disk, and no other one', asy
   const insert = db.prepare('INSERT INTO mail (id) VALUES (?)');
   const [one, other] = [{}, {}];
   const disk = Promise.withResolvers<void>();
-  const commits = createCommits(db, () => disk.promise);
+  const commits = createCommits({ db, most: 8, waitMs: 3_600_000, sync: () => disk.promise });
   const joined = commits.join(() => void insert.run(1), one);
   let held = true;
   const waiting = commits.settled(one)?.then(() => (held = false));
@@ -93,10 +93,21 @@ test('a session is held back until its record is on disk, and no other one', asy
   await commits.close();
 });
 
+test('a commit begins when all that can come has come', async () => {
+  const db = open();
+  const insert = db.prepare('INSERT INTO mail (id) VALUES (?)');
+  const commits = createCommits({ db, most: 2, waitMs: 3_600_000 });
+  const first = commits.join(() => void insert.run(1));
+  await new Promise((resolve) => setTimeout(resolve, 20)); // time in which it could begin
+  assert.deepEqual(ids(db), []);
+  await Promise.all([first, commits.join(() => void insert.run(2))]);
+  assert.deepEqual(ids(db), [1, 2]);
+});
+
 test('a record that fails stops its session', async () => {
   const db = open();
   const insert = db.prepare('INSERT INTO mail (id) VALUES (?)');
-  const commits = createCommits(db);
+  const commits = createCommits({ db, most: 8, waitMs: 1 });
   const holder = {};
   await Promise.all([commits.join(() => void insert.run(1)), commits.join(() => void insert.run(2))]);
   const failed = commits.join(() => void insert.run(1), holder);
