@@ -42,3 +42,17 @@ test('a window of one mail holds one, whatever its size', async () => {
   leave();
   await next;
 });
+
+test('a wide window that was full lets in several at once', async () => {
+  const window = createWindow({ mails: 64, bytes: 1_000 });
+  const leaves: (() => void)[] = [];
+  for (let n = 0; n < 64; n += 1) leaves.push(await window.enter(1));
+  let entered = false;
+  const next = window.enter(1).then(() => (entered = true));
+  for (const leave of leaves.slice(0, 16)) leave();
+  await turn();
+  assert.equal(entered, false);
+  leaves[16]?.();
+  await next;
+  for (let n = 0; n < 16; n += 1) await window.enter(1);
+});
