@@ -1,13 +1,15 @@
 // A mailbox full of kept mails: a round that finds nothing new must not transfer the list of them.
+import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { fingerprintOfHead } from '../../agent/receive/ledger/fingerprint.ts';
 import { waitFor } from '../lab/wait.ts';
 import { startAgent } from './agent.ts';
 import type { BenchAgent } from './agent.ts';
 import { startCountingProxy } from './counting-proxy.ts';
 import type { Passed } from './counting-proxy.ts';
 import { fillMailbox } from './mailbox.ts';
-import { createMails } from './mails.ts';
+import { createMails, mailOf } from './mails.ts';
 import { listUidls } from './uidls.ts';
 import { startSink } from './sink.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -21,7 +23,8 @@ export async function keptCase(around: Surroundings): Promise<readonly Case[]> {
   const { lab, dovecot, folder, quick, tell } = around;
   const kept = quick ? 10_000 : 100_000;
   // A file system limits the links to one file.
-  const small = await createMails({ folder: folder('kept-mails'), count: 100, sizeBytes: 500 });
+  const bytes = mailOf(0, 500);
+  const small = await createMails({ folder: folder('kept-mails'), count: 100, sizeBytes: 500, bytes });
   const sink = await startSink({ protocol: 'smtp' });
   lab.onStop(sink.close);
   const proxy = await startCountingProxy({ host: dovecot.host, port: dovecot.pop3 });
@@ -44,7 +47,7 @@ export async function keptCase(around: Surroundings): Promise<readonly Case[]> {
   proxy.serve(false);
   const before = await start(false);
   await before.stop();
-  remember(join(folder('kept-ours'), 'state', 'agent.db'), await listUidls(dovecot.pop3, 'kept'));
+  remember(join(folder('kept-ours'), 'state', 'agent.db'), await listUidls(dovecot.pop3, 'kept'), bytes);
   proxy.serve(true);
   const agent = await start(false);
   lab.onStop(agent.stop);
@@ -57,7 +60,7 @@ export async function keptCase(around: Surroundings): Promise<readonly Case[]> {
   // A round that had begun before may see the first one's end; each round is a connection of its own.
   const unchanged = await rounds(base + 1, 3);
   const from = proxy.ended().length;
-  await small.put(dovecot.maildir('kept'), 1);
+  await dovecot.put('kept', mailOf(1, 500));
   await waitFor('the new mail', () => sink.count() === 1, { timeoutMs: 300_000 });
   await waitFor('the end of its round', () => proxy.ended().length > from, { timeoutMs: 300_000 });
   const changed = proxy
@@ -89,14 +92,18 @@ export async function keptCase(around: Surroundings): Promise<readonly Case[]> {
 }
 
 /** As if each of these had been handed over; fetching them all would take longer than the rest of the benchmark. */
-function remember(file: string, uidls: readonly string[]): void {
+/** As the agent would have written it: another size or header would be taken for another mail. */
+function remember(file: string, uidls: readonly string[], mail: Buffer): void {
+  const bytes = Buffer.from(mail.toString('latin1').replaceAll('\n', '\r\n'), 'latin1');
+  const sha256 = hash('sha256', bytes, 'hex');
+  const fingerprint = fingerprintOfHead(bytes) ?? null;
   const db = new DatabaseSync(file);
   const insert = db.prepare(
-    'INSERT INTO received (account, uidl, occurrence, state, listed_bytes, size_bytes, sha256, settled_day) ' +
-      "VALUES ('info', ?, 1, 'handed-over', 500, 500, ?, 1)",
+    'INSERT INTO received (account, uidl, occurrence, state, listed_bytes, size_bytes, sha256, fingerprint, settled_day) ' +
+      "VALUES ('info', ?, 1, 'handed-over', ?, ?, ?, ?, 1)",
   );
   db.exec('BEGIN');
-  for (const uidl of uidls) insert.run(Buffer.from(uidl, 'latin1'), '0'.repeat(64));
+  for (const uidl of uidls) insert.run(Buffer.from(uidl, 'latin1'), bytes.length, bytes.length, sha256, fingerprint);
   db.exec('COMMIT');
   db.close();
 }

@@ -9,18 +9,22 @@ export type Mails = {
   readonly put: (maildir: string, count: number) => Promise<void>;
 };
 
-/** `count` mails of `sizeBytes` each, in `folder`, which must be on the file system of the Maildirs. */
+/**
+ * `count` files of `sizeBytes` each, in `folder`, which must be on the file system of the Maildirs; with `bytes` all of them
+ * are this mail.
+ */
 export async function createMails(options: {
   readonly folder: string;
   readonly count: number;
   readonly sizeBytes: number;
+  readonly bytes?: Buffer;
 }): Promise<Mails> {
-  const { folder, count, sizeBytes } = options;
+  const { bytes, folder, count, sizeBytes } = options;
   await mkdir(folder, { recursive: true });
   const files: string[] = [];
   for (let serial = 1; serial <= count; serial += 1) {
     const file = join(folder, String(serial));
-    await writeFile(file, mailOf(serial, sizeBytes), { mode: 0o600 });
+    await writeFile(file, bytes ?? mailOf(serial, sizeBytes), { mode: 0o600 });
     await chown(file, mailOwner.uid, mailOwner.gid);
     files.push(file);
   }
