@@ -1,6 +1,7 @@
 // What is wrong with a value, by a schema, in words a person can act on. Covers the kinds of schema that our
 // configurations use: object, array, union, literal, string, number, integer, boolean, null, record.
 import type { TSchema } from 'typebox';
+import { isRecord } from './json.ts';
 
 export type Path = readonly (string | number)[];
 export type Problem = { readonly path: Path; readonly found: string; readonly expected: string };
@@ -147,10 +148,6 @@ function show(value: unknown): string {
   if (value === null) return 'nothing';
   if (typeof value === 'object') return Array.isArray(value) ? 'a list' : 'a block of options';
   return JSON.stringify(value);
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** The candidate with the smallest edit distance, if it is close enough to be a slip. */

@@ -1,4 +1,5 @@
 // What travels over the local socket: one JSON value a line, a request then its answer. Both ends bound what they read.
+import { isRecord, parseJson } from '#shared/json.ts';
 
 export const maxRequestBytes = 64 * 1024;
 export const maxAnswerBytes = 8 * 1024 * 1024;
@@ -16,7 +17,7 @@ export function encodeRequest(request: Request): string {
 
 /** Undefined when the line is no request. */
 export function decodeRequest(line: string): Request | undefined {
-  const value = parse(line);
+  const value = parseJson(line);
   if (!isRecord(value) || typeof value['command'] !== 'string') return undefined;
   return { command: value['command'], arguments: value['arguments'] ?? {} };
 }
@@ -28,7 +29,7 @@ export function encodeAnswer(answer: Answer): string {
 }
 
 export function decodeAnswer(line: string): Answer | undefined {
-  const value = parse(line);
+  const value = parseJson(line);
   if (!isRecord(value)) return undefined;
   if (value['ok'] === true) return { ok: true, value: value['value'] };
   const { refusal, message } = value;
@@ -38,16 +39,4 @@ export function decodeAnswer(line: string): Answer | undefined {
 
 export function refuse(refusal: Refusal, message: string): Answer {
   return { ok: false, refusal, message };
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -10,6 +10,7 @@ import { closed } from '#shared/config-fields.ts';
 import { UserError, codeOf, describe } from '#shared/failure.ts';
 import { accountOptions } from './account-options.ts';
 import { isHash } from './password-hash.ts';
+import { parseJson } from '#shared/json.ts';
 
 const userSchema = Type.Object(
   { name: Type.String({ minLength: 1, maxLength: 200 }), hash: Type.String(), ...accountOptions },
@@ -32,7 +33,7 @@ export async function readUsers(file: string): Promise<readonly StoredUser[]> {
       cause: error,
     });
   }
-  const value = Default(fileSchema, parse(text));
+  const value = Default(fileSchema, parseJson(text));
   if (!Check(fileSchema, value) || value.users.some((user) => !isHash(user.hash)))
     throw new UserError('Cannot read ' + file + ': it is not as `mailferry user` writes it, expected users and hashes');
   return value.users;
@@ -74,13 +75,5 @@ export async function stampOf(file: string): Promise<string> {
     return [ino, mtimeNs, size].join(' ');
   } catch (error) {
     return codeOf(error) === 'ENOENT' ? '' : describe(error);
-  }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { askAgent } from '../../agent/cli/client.ts';
-import { agentAccount } from '../flow/estate.ts';
+import { agentAccount, startCollector } from '../flow/estate.ts';
 import { startProgram } from '../flow/programs.ts';
 import type { Child } from '../lab/child.ts';
 import { createLab } from '../lab/lab.ts';
@@ -19,19 +19,12 @@ async function startSite(t: TestContext) {
   const pop3 = await lab.scriptedPop3({ password });
   const smtp = await lab.scriptedSmtp({});
   const [mqttPort, pagePort] = [await lab.freePort(), await lab.freePort()];
-  const collector = await startProgram({
-    program: 'collector',
-    folder: join(lab.dir, 'collector'),
-    secrets: { secret: password },
-    config: {
-      state: 'state',
-      web: { port: pagePort },
-      broker: { kind: 'embedded', port: mqttPort, agents: [agentAccount] },
-      store: { kind: 'sqlite' },
-      alerts: { evaluateSeconds: 1, rules: { 'agent-held': { forSeconds: 0, clearSeconds: 3 } } },
-    },
+  await startCollector(lab, {
+    password,
+    mqttPort,
+    pagePort,
+    alerts: { evaluateSeconds: 1, rules: { 'agent-held': { forSeconds: 0, clearSeconds: 3 } } },
   });
-  lab.onStop(() => collector.stop());
   const folderOf = (name: string): string => join(lab.dir, name);
   return {
     pop3,

@@ -1,6 +1,7 @@
 // Reads provisioning files as Grafana's file loader does: values (not keys) are expanded from the environment, `$$` is a
 // dollar, and what it requires must be there. An unset variable is an empty text for Grafana; here it is an error.
 import assert from 'node:assert/strict';
+import { isRecord } from '#shared/json.ts';
 
 type Provisioned = {
   readonly datasources: readonly {
@@ -57,8 +58,4 @@ function expand(value: unknown, environment: Readonly<Record<string, string>>): 
   if (Array.isArray(value)) return value.map((item) => expand(item, environment));
   if (!isRecord(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, expand(child, environment)]));
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

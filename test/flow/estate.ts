@@ -171,3 +171,30 @@ export async function waitForCount(
     throw new Error(what + ': ' + last + ', expected ' + expected, { cause: error });
   });
 }
+
+/** A collector with its own broker and store, for the one agent of `agentAccount`. */
+export async function startCollector(
+  lab: Lab,
+  options: {
+    readonly password: string;
+    readonly mqttPort: number;
+    readonly pagePort: number;
+    readonly alerts?: object;
+  },
+): Promise<Child> {
+  const { alerts, mqttPort, pagePort, password } = options;
+  const collector = await startProgram({
+    program: 'collector',
+    folder: join(lab.dir, 'collector'),
+    secrets: { secret: password },
+    config: {
+      state: 'state',
+      web: { port: pagePort },
+      broker: { kind: 'embedded', port: mqttPort, agents: [agentAccount] },
+      store: { kind: 'sqlite' },
+      ...(alerts && { alerts }),
+    },
+  });
+  lab.onStop(() => collector.stop());
+  return collector;
+}

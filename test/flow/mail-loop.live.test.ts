@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { createLab } from '../lab/lab.ts';
 import { waitFor } from '../lab/wait.ts';
-import { agentAccount, relayUsers } from './estate.ts';
+import { agentAccount, relayUsers, startCollector } from './estate.ts';
 import { incoming } from './mails.ts';
 import { startProgram } from './programs.ts';
 
@@ -41,19 +41,7 @@ test('mail that the local server sends back is stopped after one turn, told, and
       },
     }),
   ]);
-  const collector = await startProgram({
-    program: 'collector',
-    folder: join(lab.dir, 'collector'),
-    secrets: { secret: password },
-    config: {
-      state: 'state',
-      web: { port: pagePort },
-      broker: { kind: 'embedded', port: mqttPort, agents: [agentAccount] },
-      store: { kind: 'sqlite' },
-      alerts: { evaluateSeconds: 1 },
-    },
-  });
-  lab.onStop(() => collector.stop());
+  await startCollector(lab, { password, mqttPort, pagePort, alerts: { evaluateSeconds: 1 } });
   const agent = await startProgram({
     program: 'agent',
     folder: join(lab.dir, 'agent'),

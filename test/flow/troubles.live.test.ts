@@ -10,7 +10,7 @@ import type { Child } from '../lab/child.ts';
 import { createLab } from '../lab/lab.ts';
 import { mountSmallDisk } from '../lab/small-disk.ts';
 import { waitFor } from '../lab/wait.ts';
-import { agentAccount } from './estate.ts';
+import { agentAccount, startCollector } from './estate.ts';
 import { incoming } from './mails.ts';
 import { startProgram } from './programs.ts';
 
@@ -30,18 +30,7 @@ async function startSite(t: TestContext) {
   const folder = join(lab.dir, 'agent');
   const disk = mountSmallDisk(join(folder, 'state'), 12);
   lab.onStop(disk.unmount);
-  const collector = await startProgram({
-    program: 'collector',
-    folder: join(lab.dir, 'collector'),
-    secrets: { secret: password },
-    config: {
-      state: 'state',
-      web: { port: pagePort },
-      broker: { kind: 'embedded', port: mqttPort, agents: [agentAccount] },
-      store: { kind: 'sqlite' },
-    },
-  });
-  lab.onStop(() => collector.stop());
+  await startCollector(lab, { password, mqttPort, pagePort });
   const account = (name: Name, more: object) => ({
     id: name,
     host: '127.0.0.1',

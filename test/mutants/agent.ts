@@ -1,64 +1,33 @@
-// `node test/mutants/agent.ts [PART...]`: plants faults in what decides whether mail moves and when an agent logs in, in a
+// `npm run mutants:agent [-- PART...]`: plants faults in what decides whether mail moves and when an agent logs in, in a
 // private copy of the repository, and runs the one test that guards each, which must fail. Exit code 1 when one survives.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { mutants } from './agent-mutants.ts';
 import type { Mutant } from './agent-mutants.ts';
+import { isBroken, makeCopy, quotePattern, removeCopy, runTests, withFaults } from './planting.ts';
 
-const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const copied = ['agent', 'collector', 'shared', 'test', 'package.json'] as const;
 const limitMs = 180_000;
 
 /** Runs the one test; what it printed. */
 async function runTest(copy: string, { tests, title }: Mutant): Promise<string> {
-  const pattern = '--test-name-pattern=' + title.replaceAll(/[.*+?^${}()|[\]\\/]/g, '\\$&');
-  const child = spawn(process.execPath, ['--test', '--test-force-exit', '--test-reporter=tap', pattern, tests], {
-    cwd: copy,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NODE_TEST_CONTEXT: undefined },
-  });
-  let output = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => void (output += text));
-  child.stderr.resume();
-  const late = setTimeout(() => child.kill('SIGKILL'), limitMs);
-  await once(child, 'close');
-  clearTimeout(late);
-  return output;
+  return (await runTests(copy, ['--test-name-pattern=' + quotePattern(title), tests], limitMs)).output;
 }
 
 async function judge(copy: string, mutant: Mutant): Promise<string> {
-  const path = join(copy, mutant.source);
-  const source = readFileSync(path, 'utf8');
-  if (source.split(mutant.text).length !== 2) return 'TEXT NOT FOUND';
+  const { source: file, text, replacement, title } = mutant;
   const told = (output: string, result: string): boolean =>
-    output.split('\n').some((line) => line.trimStart().startsWith(result) && line.includes(mutant.title));
+    output.split('\n').some((line) => line.trimStart().startsWith(result) && line.includes(title));
   if (!told(await runTest(copy, mutant), 'ok ')) return 'FAILS WITHOUT';
-  writeFileSync(
-    path,
-    source.replace(mutant.text, () => mutant.replacement),
-  );
-  try {
-    const output = await runTest(copy, mutant);
-    // A mutant that does not even load would fail every test.
-    if (/SyntaxError|ReferenceError/.test(output)) return 'NOT JUDGED';
-    return told(output, 'not ok ') ? 'killed' : 'SURVIVED';
-  } finally {
-    writeFileSync(path, source);
-  }
+  const output = await withFaults(copy, [{ file, text, replacement }], () => runTest(copy, mutant));
+  if (output === undefined) return 'TEXT NOT FOUND';
+  if (isBroken(output)) return 'NOT JUDGED';
+  return told(output, 'not ok ') ? 'killed' : 'SURVIVED';
 }
 
 async function main(parts: readonly string[]): Promise<number> {
   const chosen = mutants.filter(
     ({ source, what }) => parts.length === 0 || parts.some((part) => (source + what).includes(part)),
   );
-  const copy = mkdtempSync(join(tmpdir(), 'mailferry-mutants-'));
+  const copy = makeCopy();
   try {
-    for (const part of copied) cpSync(join(root, part), join(copy, part), { recursive: true });
-    symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
     let killed = 0;
     for (const mutant of chosen) {
       const result = await judge(copy, mutant);
@@ -68,7 +37,7 @@ async function main(parts: readonly string[]): Promise<number> {
     process.stdout.write(killed + ' of ' + chosen.length + ' mutants killed\n');
     return killed === chosen.length && killed > 0 ? 0 : 1;
   } finally {
-    rmSync(copy, { recursive: true, force: true });
+    removeCopy(copy);
   }
 }
 

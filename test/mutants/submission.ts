@@ -1,15 +1,11 @@
 // `npm run mutants:submission [-- WORDS...]`: plants each fault below in a private copy of the repository and runs the
 // tests that guard it; one of them must fail. Where two guards stand one behind the other, the fault takes both away.
 // Exit code 1 when a mutant survives or its text is not there exactly once.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { cpSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { globSync } from 'node:fs';
+import { isBroken, makeCopy, removeCopy, runTests, withFaults } from './planting.ts';
 
-type Edit = readonly [file: string, text: string, replacement: string];
-type Mutant = { readonly what: string; readonly tests: readonly string[]; readonly edits: readonly Edit[] };
+type Place = readonly [file: string, text: string, replacement: string];
+type Mutant = { readonly what: string; readonly tests: readonly string[]; readonly edits: readonly Place[] };
 
 const matrix = ['open-relay'];
 const mutants: readonly Mutant[] = [
@@ -272,64 +268,32 @@ const mutants: readonly Mutant[] = [
   },
 ];
 
-const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const limitMs = 300_000;
 
-async function runTests(
-  copy: string,
-  names: readonly string[],
-): Promise<{ readonly code: number | null; readonly output: string }> {
-  const files = names.flatMap((name) => globSync('test/agent/send/**/' + name + '.test.ts', { cwd: copy }));
-  const child = spawn(process.execPath, ['--test', '--test-force-exit', '--test-reporter=tap', ...files], {
-    cwd: copy,
-    stdio: ['ignore', 'pipe', 'ignore'],
-    env: { ...process.env, NODE_TEST_CONTEXT: undefined },
-  });
-  let output = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => void (output += text));
-  const late = setTimeout(() => child.kill('SIGKILL'), limitMs);
-  const [code] = (await once(child, 'close')) as [number | null]; // documented
-  clearTimeout(late);
-  return { code, output };
-}
-
 async function judge(copy: string, { edits, tests }: Mutant): Promise<string> {
-  const originals = new Map<string, string>();
-  try {
-    for (const [name, text, replacement] of edits) {
-      const file = join(copy, globSync('agent/send/**/' + name + '.ts', { cwd: copy })[0] ?? name);
-      const source = readFileSync(file, 'utf8');
-      if (source.split(text).length !== 2) return 'TEXT NOT FOUND in ' + name;
-      if (!originals.has(file)) originals.set(file, source);
-      writeFileSync(
-        file,
-        source.replace(text, () => replacement),
-      );
-    }
-    const { code, output } = await runTests(copy, tests);
-    if (code === 0) return 'SURVIVED';
-    // A mutant that does not load fails everything and proves nothing.
-    return /SyntaxError|ReferenceError|ERR_MODULE_NOT_FOUND/.test(output) ? 'NOT JUDGED' : 'killed';
-  } finally {
-    for (const [file, source] of originals) writeFileSync(file, source);
-  }
+  const faults = edits.map(([name, text, replacement]) => {
+    const file = globSync('agent/send/**/' + name + '.ts', { cwd: copy })[0] ?? name;
+    return { file, text, replacement };
+  });
+  const files = tests.flatMap((name) => globSync('test/agent/send/**/' + name + '.test.ts', { cwd: copy }));
+  const run = await withFaults(copy, faults, () => runTests(copy, files, limitMs));
+  if (run === undefined) return 'TEXT NOT FOUND';
+  if (run.code === 0) return 'SURVIVED';
+  return isBroken(run.output) ? 'NOT JUDGED' : 'killed';
 }
 
 async function main(wanted: readonly string[]): Promise<number> {
   const chosen = mutants.filter(({ what }) => wanted.length === 0 || wanted.some((part) => what.includes(part)));
-  const copy = mkdtempSync(join(tmpdir(), 'mailferry-mutants-'));
+  const copy = makeCopy();
   let bad = 0;
   try {
-    for (const part of ['agent', 'shared', 'test', 'package.json'])
-      cpSync(join(root, part), join(copy, part), { recursive: true });
-    symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
     for (const mutant of chosen) {
       const result = await judge(copy, mutant);
       if (result !== 'killed') bad += 1;
       process.stdout.write(result.padEnd(12) + mutant.tests.join(', ').padEnd(30) + mutant.what + '\n');
     }
   } finally {
-    rmSync(copy, { recursive: true, force: true });
+    removeCopy(copy);
   }
   process.stdout.write(chosen.length - bad + ' of ' + chosen.length + ' mutants killed\n');
   return bad === 0 ? 0 : 1;

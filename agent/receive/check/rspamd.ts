@@ -6,6 +6,7 @@ import { request as requestHttps } from 'node:https';
 import { failureOf } from './check.ts';
 import type { CheckMail, Finding, Scanner } from './check.ts';
 import { startDeadline } from './check-deadline.ts';
+import { isRecord, parseJson } from '#shared/json.ts';
 
 export type RspamdOptions = {
   /** http://HOST:PORT or https://HOST:PORT */
@@ -48,7 +49,7 @@ type Reply = { readonly action: string; readonly score: number; readonly require
 
 /** Undefined when it is no verdict. */
 function decodeReply(text: string): Reply | undefined {
-  const value = parse(text);
+  const value = parseJson(text);
   if (!isRecord(value)) return undefined;
   const { action, score, required_score: required, symbols } = value;
   if (typeof action !== 'string' || typeof score !== 'number' || !Number.isFinite(score)) return undefined;
@@ -79,7 +80,7 @@ function findingOf({ action, score, required, symbols }: Reply, reject: RspamdOp
 }
 
 function refusal(where: string, status: number, text: string): Finding {
-  const value = parse(text);
+  const value = parseJson(text);
   const said = isRecord(value) && typeof value['error'] === 'string' ? value['error'] : text;
   const denied = status === 401 || status === 403;
   const expected = denied ? 'a password that it takes; set check.rspamd.password' : 'a verdict';
@@ -169,16 +170,4 @@ async function readReply(response: IncomingMessage): Promise<{ readonly status: 
     parts.push(bytes);
   }
   return { status: response.statusCode ?? 0, text: Buffer.concat(parts).toString('utf8') };
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -9,6 +9,7 @@ import { pipeline } from 'node:stream/promises';
 import { codeOf } from '#shared/failure.ts';
 import type { Body } from '../../smtp/conversation.ts';
 import type { FetchedMail } from '../delivery/body.ts';
+import { isRecord, parseJson } from '#shared/json.ts';
 
 export type QuarantineNote = {
   readonly account: string;
@@ -150,7 +151,7 @@ function indexed(held: Held): Indexed {
 
 /** Undefined for what is no note of ours. Notes of an older version say less. */
 function decodeHeld(id: string, text: string): Held | undefined {
-  const value = parse(text);
+  const value = parseJson(text);
   if (!isRecord(value) || typeof value['account'] !== 'string' || typeof value['sha256'] !== 'string') return undefined;
   const recipients = Array.isArray(value['recipients']) ? value['recipients'].map(decodeRecipient) : [];
   const word = (name: string): string => (typeof value[name] === 'string' ? value[name] : '');
@@ -174,18 +175,6 @@ function decodeRecipient(value: unknown): QuarantineNote['recipients'][number] {
   const record = isRecord(value) ? value : {};
   const word = (name: string): string => (typeof record[name] === 'string' ? record[name] : '');
   return { address: word('address'), verdict: word('verdict'), text: word('text') };
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 async function writeDurably(

@@ -1,10 +1,12 @@
 // A real OAuth2 server (oidc-provider) on loopback: device login, refresh tokens that are replaced at each use, access tokens
 // that dovecot can check by itself. What a person does in a browser is done here on the server's own records.
 import { exportSpki, generateKey } from './signing-key.ts';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { Provider } from 'oidc-provider';
 import type { TokenClient } from '../../../agent/accounts/token-endpoint.ts';
 
@@ -156,4 +158,16 @@ export async function startAuthorizationServer(
 function headersOf(trouble: NonNullable<AuthorizationServer['trouble']>): Readonly<Record<string, string>> {
   const { type = 'application/json', location } = trouble;
   return { 'content-type': type, ...(location === undefined ? {} : { location }) };
+}
+
+/** A password database for dovecot's configuration that checks the server's access tokens by itself; its files stand in `folder`. */
+export function tokenPassdb(folder: string, { key }: AuthorizationServer): string {
+  const keys = join(folder, 'keys', 'default', 'ES256');
+  mkdirSync(keys, { recursive: true });
+  writeFileSync(join(keys, key.kid), key.pem);
+  const settings = join(folder, 'oauth2.conf');
+  const options = ['introspection_mode = local', 'username_attribute = sub'];
+  options.push('local_validation_key_dict = fs:posix:prefix=' + join(folder, 'keys') + '/');
+  writeFileSync(settings, options.join('\n') + '\n');
+  return 'passdb {\n  driver = oauth2\n  mechanisms = xoauth2\n  args = ' + settings + '\n}\n';
 }

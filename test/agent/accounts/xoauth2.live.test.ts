@@ -1,7 +1,5 @@
 // A real dovecot that checks the tokens of a real OAuth2 server (oidc-provider) by the server's public key.
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '#shared/clock.ts';
 import { createLog } from '#shared/log.ts';
@@ -10,27 +8,17 @@ import { openPop3 } from '../../../agent/receive/pop3/pop3.ts';
 import type { Pop3 } from '../../../agent/receive/pop3/pop3.ts';
 import { troubleOf } from '../../../agent/receive/problem.ts';
 import { createLab } from '../../lab/lab.ts';
-import { startAuthorizationServer } from './authorization-server.ts';
+import { startAuthorizationServer, tokenPassdb } from './authorization-server.ts';
 
 const user = 'info@provider.test';
 
 test('a mailbox is opened with an access token, again with a new one, and a forged or foreign one is refused', async (t) => {
   const lab = createLab(t);
   const server = await startAuthorizationServer(t, user);
-  const keys = join(lab.dir, 'keys', 'default', 'ES256');
-  mkdirSync(keys, { recursive: true });
-  writeFileSync(join(keys, server.key.kid), server.key.pem);
-  const settings = join(lab.dir, 'oauth2.conf');
-  writeFileSync(
-    settings,
-    'introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix=' +
-      join(lab.dir, 'keys') +
-      '/\nusername_attribute = sub\n',
-  );
+  const passdb = tokenPassdb(lab.dir, server);
   const dovecot = await lab.dovecot({
     users: { [user]: 'unused', 'sales@provider.test': 'unused' },
-    extra:
-      'auth_mechanisms = xoauth2\npassdb {\n  driver = oauth2\n  mechanisms = xoauth2\n  args = ' + settings + '\n}\n',
+    extra: 'auth_mechanisms = xoauth2\n' + passdb,
   });
   await dovecot.put(user, Buffer.from('Subject: test\r\n\r\ntext\r\n'));
   let stored = await server.issue();

@@ -1,8 +1,7 @@
 // Wake by IMAP IDLE, against a real dovecot: the provider has both POP3 and IMAP.
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { systemClock } from '#shared/clock.ts';
 import { createLog } from '#shared/log.ts';
@@ -13,7 +12,7 @@ import { pinOf } from '../../../agent/net/socket.ts';
 import type { Endpoint } from '../../../agent/net/socket.ts';
 import { createWake } from '../../../agent/receive/wake.ts';
 import type { Dovecot } from '../../lab/dovecot.ts';
-import { startAuthorizationServer } from '../accounts/authorization-server.ts';
+import { startAuthorizationServer, tokenPassdb } from '../accounts/authorization-server.ts';
 import { createLab } from '../../lab/lab.ts';
 import { waitFor } from '../../lab/wait.ts';
 import { createBench } from './bench.ts';
@@ -141,20 +140,10 @@ test('IDLE in clear, in TLS, after STARTTLS, with pins; whoever is not the serve
 test('IDLE with an access token, in TLS and after STARTTLS', async (t) => {
   const lab = createLab(t);
   const server = await startAuthorizationServer(t, 'info@example.org');
-  const keys = join(lab.dir, 'keys', 'default', 'ES256');
-  mkdirSync(keys, { recursive: true });
-  writeFileSync(join(keys, server.key.kid), server.key.pem);
-  const settings = join(lab.dir, 'oauth2.conf');
-  writeFileSync(
-    settings,
-    'introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix=' +
-      join(lab.dir, 'keys') +
-      '/\nusername_attribute = sub\n',
-  );
+  const passdb = tokenPassdb(lab.dir, server);
   const dovecot = await lab.dovecot({
     users,
-    extra:
-      'auth_mechanisms = xoauth2\npassdb {\n  driver = oauth2\n  mechanisms = xoauth2\n  args = ' + settings + '\n}\n',
+    extra: 'auth_mechanisms = xoauth2\n' + passdb,
   });
   let stored = await server.issue();
   const source = createTokenSource({

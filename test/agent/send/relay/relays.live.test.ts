@@ -1,7 +1,5 @@
 // Real postfixes as relays: one stands in for another, limits of theirs are met, and one takes tokens of a real OAuth2 server.
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '#shared/clock.ts';
 import { createLog } from '#shared/log.ts';
@@ -9,7 +7,7 @@ import { createTokenSource } from '../../../../agent/accounts/oauth.ts';
 import { createLab } from '../../../lab/lab.ts';
 import type { Postfix, PostfixOptions } from '../../../lab/postfix.ts';
 import { waitFor } from '../../../lab/wait.ts';
-import { startAuthorizationServer } from '../../accounts/authorization-server.ts';
+import { startAuthorizationServer, tokenPassdb } from '../../accounts/authorization-server.ts';
 import { fakeLocal } from '../fake-local.ts';
 import { letter, startRig } from '../rig.ts';
 import type { Rig } from '../rig.ts';
@@ -88,22 +86,10 @@ test('a mail over the size limit of a postfix goes back at once with 5.3.4, and 
 test('a postfix that checks tokens of a real OAuth2 server takes mail, and one whose tokens expire gets fresh ones', async (t) => {
   const lab = createLab(t);
   const server = await startAuthorizationServer(t, login.user);
-  const keys = join(lab.dir, 'keys', 'default', 'ES256');
-  mkdirSync(keys, { recursive: true });
-  writeFileSync(join(keys, server.key.kid), server.key.pem);
-  const settings = join(lab.dir, 'oauth2.conf');
-  writeFileSync(
-    settings,
-    'introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix=' +
-      join(lab.dir, 'keys') +
-      '/\nusername_attribute = sub\n',
-  );
+  const passdb = tokenPassdb(lab.dir, server);
   const relay = await lab.postfix({
     ...options(),
-    auth:
-      'auth_mechanisms = plain xoauth2\npassdb {\n  driver = oauth2\n  mechanisms = xoauth2\n  args = ' +
-      settings +
-      '\n}\n',
+    auth: 'auth_mechanisms = plain xoauth2\n' + passdb,
   });
   let stored = await server.issue();
   let forged = 0;
