@@ -45,7 +45,12 @@ export type Rooms = { local?: RememberingLocal; receive?: Receive; send?: Send; 
 
 /** Opens every room that the configuration asks for; those that it does not ask for are not even loaded. */
 export async function openRooms(ground: Ground, rooms: Rooms): Promise<void> {
-  const { journal, meter } = await openTelemetry({ ...ground, gauges: () => sayGauges(rooms, meter) }, rooms);
+  const free = createFreeWord(ground);
+  const gauges = (): void => {
+    free(meter);
+    sayGauges(rooms, meter);
+  };
+  const { journal, meter } = await openTelemetry({ ...ground, gauges }, rooms);
   const base: Base = { ...ground, journal, meter };
   if (base.config.local !== undefined) rooms.local = await openLocal(base, base.config.local);
   await openSend(base, rooms);
@@ -238,10 +243,26 @@ async function openProbe(base: Base, rooms: Rooms): Promise<void> {
   rooms.probe = probe;
 }
 
+/** Flushes of a held agent for each word of one that is not. */
+const heldWords = 12;
+
+/**
+ * Says that this agent is not held, at once and then rarely: a held copy of it says the opposite under the same name at each
+ * flush, and must not be drowned out.
+ */
+function createFreeWord({ clock, config }: Ground): (meter: Meter) => void {
+  const pauseMs = heldWords * (config.report?.flushSeconds ?? 0) * 1_000;
+  let next = -Infinity;
+  return (meter) => {
+    if (clock.monotonic() < next) return;
+    next = clock.monotonic() + pauseMs;
+    meter.say('hold', {}, { held: 0, reason: '' });
+  };
+}
+
 /** Gauges that no room says by itself, told before each flush. */
 function sayGauges(rooms: Rooms, meter: Meter): void {
   const { receive, send } = rooms;
-  meter.say('hold', {}, { held: 0, reason: '' });
   if (receive !== undefined) {
     const { count, bytes, oldestSeconds } = receive.quarantine.summary();
     meter.say('quarantine', {}, { count, bytes, oldest_seconds: oldestSeconds });
