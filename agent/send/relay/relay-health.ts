@@ -93,6 +93,8 @@ export function createRelayHealth(options: {
   let problem = leftMs > 0 ? before.text : '';
   let notBefore = clock.monotonic() + Math.max(0, leftMs);
   let downSince = clock.monotonic();
+  /** A pause began that is longer than the patience: out of service from its start to a session that opens. */
+  let isLong = leftMs > options.fallbackAfterMs;
   let refusals = options.logins.past?.refusals ?? 0;
   let kept = options.pause !== undefined;
 
@@ -122,6 +124,7 @@ export function createRelayHealth(options: {
       if (text !== problem)
         log.warn({ relay: options.id, pauseMs }, options.origin + ': ' + maskReply(text, 800) + '; mail waits');
       if (problem === '') downSince = clock.monotonic();
+      isLong = (isLong && problem !== '') || pauseMs > options.fallbackAfterMs;
       notBefore = clock.monotonic() + pauseMs;
       proven = false;
       trial = false;
@@ -139,6 +142,7 @@ export function createRelayHealth(options: {
         log.info({ relay: options.id }, 'relay lets us in again');
         kind = undefined;
         problem = '';
+        isLong = false;
       } else trial = true;
       options.onChange();
     },
@@ -150,6 +154,7 @@ export function createRelayHealth(options: {
       trial = false;
       kind = undefined;
       problem = '';
+      isLong = false;
       keep(undefined);
       options.onChange();
     },
@@ -165,8 +170,7 @@ export function createRelayHealth(options: {
     },
     isOut() {
       if (problem === '' || trial) return false;
-      const now = clock.monotonic();
-      return now - downSince >= options.fallbackAfterMs || notBefore - now > options.fallbackAfterMs;
+      return isLong || clock.monotonic() - downSince >= options.fallbackAfterMs;
     },
     status: () => ({ id: options.id, up: problem === '', problem }),
   };
