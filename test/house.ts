@@ -43,6 +43,7 @@ const rooms: Readonly<Record<string, Room>> = {
   'agent/telemetry': { may: [], ...agentConfig },
   'agent/control': { may: [], ...agentConfig },
   'agent/users': { may: [], ...agentConfig },
+  'agent/package': { may: [] },
   'agent/cli': { may: ['agent/control', 'agent/accounts', 'agent/users', 'agent/config.ts'] },
   collector: { may: collectorRooms.map((room) => 'collector/' + room) },
   'collector/broker': { may: ['collector/ingest'], ...collectorConfig },
