@@ -1,6 +1,10 @@
 // The only place where MQTT topic text is spelled: mailferry/1/<tenant>/<agent>/<leaf>.
 
-export const leaves = ['up', 'status', 'ack', 'cmd', 'reply'] as const;
+/**
+ * From the agent: up (batches), status (retained), reply (to commands), enrol (once, with a code).
+ * To the agent: ack, cmd, enrolled (the answer to enrol), site (retained: where the collector is, whom to trust).
+ */
+export const leaves = ['up', 'status', 'ack', 'cmd', 'reply', 'enrol', 'enrolled', 'site'] as const;
 export type Leaf = (typeof leaves)[number];
 export type Address = { readonly tenant: string; readonly agent: string };
 
@@ -30,6 +34,26 @@ export function clientIdOf(address: Address): string {
 /** Client id of an agent that is held: another one for each process, so that none throws another out. */
 export function heldClientIdOf(address: Address, process: string): string {
   return clientIdOf(address) + '.held.' + process;
+}
+
+/** At the broker, an agent that comes with a code for one use is somebody else than the agent itself. */
+export function enrolUserOf(address: Address): string {
+  return 'enrol/' + address.tenant + '/' + address.agent;
+}
+
+/** Its client id; `process`: 8 to 32 hexadecimal digits. */
+export function enrolClientIdOf(address: Address, process: string): string {
+  return clientIdOf(address) + '.enrol.' + process;
+}
+
+export function isEnrolClientIdOf(address: Address, clientId: string): boolean {
+  const own = clientIdOf(address) + '.enrol.';
+  return clientId.startsWith(own) && /^[0-9a-f]{8,32}$/.test(clientId.slice(own.length));
+}
+
+/** The account of an agent at the broker. */
+export function userOf(address: Address): string {
+  return address.tenant + '/' + address.agent;
 }
 
 export function isClientIdOf(address: Address, clientId: string): boolean {

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { secretPattern, urlPattern } from './enrolment.ts';
 import { isMetricName, metrics } from './metrics.ts';
 import type { Point } from './meter.ts';
 
@@ -37,12 +38,66 @@ const status = Type.Object({
   connection: Type.String({ pattern: '^[a-z0-9-]{8,40}$' }),
   at: time(),
   version: Type.Optional(Type.String({ maxLength: 40 })),
+  /** With `offline`, of an end that was meant. Absent in a last will: then the line or the agent broke. */
+  reason: Type.Optional(Type.Union([Type.Literal('stopping'), Type.Literal('power-off')])),
+  /** Public key to which a configuration for this agent is sealed (sealed.ts). */
+  key: Type.Optional(Type.String({ maxLength: 200 })),
 });
 const ack = Type.Object({
   v: Type.Literal(wireVersion),
   outbox: Type.String({ pattern: '^[a-z0-9-]{8,40}$' }),
   /** Every batch up to and with this one is stored. */
   seq: serial(0),
+});
+
+const enrolRequest = Type.Object({
+  v: Type.Literal(wireVersion),
+  /** The password that the agent has made for itself. */
+  secret: Type.String({ pattern: secretPattern }),
+  version: Type.Optional(Type.String({ maxLength: 40 })),
+  key: Type.Optional(Type.String({ maxLength: 200 })),
+});
+const enrolAnswer = Type.Object({
+  v: Type.Literal(wireVersion),
+  ok: Type.Boolean(),
+  /** Why not, for people. */
+  problem: Type.Optional(Type.String({ maxLength: 300 })),
+});
+/** Said to an agent after each birth, and retained: the collector may move and renew its authority without a visit. */
+const site = Type.Object({
+  v: Type.Literal(wireVersion),
+  at: time(),
+  /** Addresses of the broker, first choice first; those that the agent knows from before are tried after them. */
+  urls: Type.Array(Type.String({ pattern: urlPattern, maxLength: 300 }), { maxItems: 8 }),
+  /** Certificates (PEM) of the authorities that sign, or will sign, the broker's certificate. Empty: the public ones. */
+  authorities: Type.Array(Type.String({ maxLength: 8_000 }), { maxItems: 4 }),
+});
+const id = () => Type.String({ pattern: '^[A-Za-z0-9-]{8,64}$' });
+const command = Type.Object({
+  v: Type.Literal(wireVersion),
+  /** One that was carried out is not carried out again. */
+  id: id(),
+  name: Type.String({ pattern: '^[a-z][a-z0-9 -]{0,39}$' }),
+  args: Type.Record(Type.String({ maxLength: 40 }), Type.Unknown()),
+  at: time(),
+  /** Wall clock of the collector: not carried out after it. */
+  expires: time(),
+});
+const reply = Type.Object({
+  v: Type.Literal(wireVersion),
+  id: id(),
+  at: time(),
+  /** refused: the owner of the agent does not allow it; failed: it was tried. */
+  outcome: Type.Union([
+    Type.Literal('done'),
+    Type.Literal('refused'),
+    Type.Literal('failed'),
+    Type.Literal('expired'),
+    Type.Literal('waits'),
+  ]),
+  /** For people. */
+  text: Type.Optional(Type.String({ maxLength: 2_000 })),
+  result: Type.Optional(Type.Unknown()),
 });
 
 export type Batch = {
@@ -54,6 +109,11 @@ export type Batch = {
 };
 export type Status = Static<typeof status>;
 export type Ack = Static<typeof ack>;
+export type EnrolRequest = Static<typeof enrolRequest>;
+export type EnrolAnswer = Static<typeof enrolAnswer>;
+export type Site = Static<typeof site>;
+export type Command = Static<typeof command>;
+export type Reply = Static<typeof reply>;
 export type Decoded<T> =
   | { readonly ok: true; readonly value: T; readonly dropped: number }
   | { readonly ok: false; readonly problem: string };
@@ -61,6 +121,11 @@ export type Decoded<T> =
 const batchCheck = Compile(batch);
 const statusCheck = Compile(status);
 const ackCheck = Compile(ack);
+const enrolRequestCheck = Compile(enrolRequest);
+const enrolAnswerCheck = Compile(enrolAnswer);
+const siteCheck = Compile(site);
+const commandCheck = Compile(command);
+const replyCheck = Compile(reply);
 
 export function encodeBatch(value: Batch): string {
   const points = value.points.map((point) => [point.name, point.at, point.tags, point.fields]);
@@ -77,6 +142,21 @@ export function encodeStatus(value: Omit<Status, 'v'>): string {
   return JSON.stringify({ v: wireVersion, ...value });
 }
 export function encodeAck(value: Omit<Ack, 'v'>): string {
+  return JSON.stringify({ v: wireVersion, ...value });
+}
+export function encodeEnrolRequest(value: Omit<EnrolRequest, 'v'>): string {
+  return JSON.stringify({ v: wireVersion, ...value });
+}
+export function encodeEnrolAnswer(value: Omit<EnrolAnswer, 'v'>): string {
+  return JSON.stringify({ v: wireVersion, ...value });
+}
+export function encodeSite(value: Omit<Site, 'v'>): string {
+  return JSON.stringify({ v: wireVersion, ...value });
+}
+export function encodeCommand(value: Omit<Command, 'v'>): string {
+  return JSON.stringify({ v: wireVersion, ...value });
+}
+export function encodeReply(value: Omit<Reply, 'v'>): string {
   return JSON.stringify({ v: wireVersion, ...value });
 }
 
@@ -120,6 +200,22 @@ export function decodeStatus(payload: Uint8Array): Decoded<Status> {
 }
 export function decodeAck(payload: Uint8Array): Decoded<Ack> {
   return decode(payload, ackCheck as Check<Ack>);
+}
+
+export function decodeEnrolRequest(payload: Uint8Array): Decoded<EnrolRequest> {
+  return decode(payload, enrolRequestCheck as Check<EnrolRequest>);
+}
+export function decodeEnrolAnswer(payload: Uint8Array): Decoded<EnrolAnswer> {
+  return decode(payload, enrolAnswerCheck as Check<EnrolAnswer>);
+}
+export function decodeSite(payload: Uint8Array): Decoded<Site> {
+  return decode(payload, siteCheck as Check<Site>);
+}
+export function decodeCommand(payload: Uint8Array): Decoded<Command> {
+  return decode(payload, commandCheck as Check<Command>);
+}
+export function decodeReply(payload: Uint8Array): Decoded<Reply> {
+  return decode(payload, replyCheck as Check<Reply>);
 }
 
 const control = /[\u0000-\u001f\u007f]/;
