@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { closed, idSchema, secondsSchema, tlsSchema } from '#shared/config-fields.ts';
-import { explain, hostSchema, loadConfig, portSchema, secretSchema } from '#shared/config.ts';
+import { explain, hostSchema, loadConfig, parseConfig, portSchema, secretSchema } from '#shared/config.ts';
 import type { Loaded } from '#shared/config.ts';
 import { loginOptions } from './accounts/options.ts';
 import { findAccountProblem } from './accounts/resolve.ts';
@@ -162,7 +162,15 @@ export type ProbeConfig = Static<typeof probeSchema>;
 export type ReportConfig = Static<typeof reportSchema>;
 
 export function loadAgentConfig(file: string): Loaded<AgentConfig> {
-  const loaded = loadConfig({ file, schema: agentSchema });
+  return checkAgentConfig(loadConfig({ file, schema: agentSchema }));
+}
+
+/** The same of a text that is not in the file yet. */
+export function parseAgentConfig(file: string, text: string): Loaded<AgentConfig> {
+  return checkAgentConfig(parseConfig({ file, text, schema: agentSchema }));
+}
+
+function checkAgentConfig(loaded: Loaded<AgentConfig>): Loaded<AgentConfig> {
   checkPins(loaded);
   checkLocal(loaded);
   checkOperator(loaded);

@@ -9,7 +9,7 @@ import { LineCounter, parseDocument } from 'yaml';
 import type { Document } from 'yaml';
 import { UserError, codeOf, describe } from './failure.ts';
 import { findProblems } from './config-problems.ts';
-import type { Path } from './config-problems.ts';
+import type { Path, Problem } from './config-problems.ts';
 
 /** Never in the file itself: `{file: PATH}` (relative to the configuration file) or `{env: NAME}`. */
 export const secretSchema = Type.Union(
@@ -30,6 +30,15 @@ export const hostSchema = (options: { readonly default?: string } = {}) =>
 export function explain<S extends TSchema>(help: string, schema: S): S {
   const copy: unknown = Object.defineProperties({}, Object.getOwnPropertyDescriptors(schema));
   return Object.assign(copy as S, { help }); // every property of the schema, the hidden ones that TypeBox needs too
+}
+
+/** A refusal with what is wrong where, for who shows it beside the option. */
+export class OptionError extends UserError {
+  readonly problems: readonly Problem[];
+  constructor(message: string, problems: readonly Problem[]) {
+    super(message);
+    this.problems = problems;
+  }
 }
 
 export type Loaded<T> = {
@@ -68,11 +77,11 @@ export function parseConfig<S extends TSchema>(options: {
   const value = Default(options.schema, document.toJS() ?? {});
   const place = (path: Path): string => where(options.file, document, lines, path);
   const refuse = (path: Path, found: string, expected: string): UserError =>
-    new UserError(place(path) + ': found ' + found + ', expected ' + expected);
+    new OptionError(place(path) + ': found ' + found + ', expected ' + expected, [{ path, found, expected }]);
   const problems = findProblems(options.schema, value);
   if (problems.length > 0) {
     const errors = problems.map((problem) => refuse(problem.path, problem.found, problem.expected).message);
-    throw new UserError(errors.join('\n'));
+    throw new OptionError(errors.join('\n'), problems);
   }
   const loaded: Loaded<Static<S>> = {
     file: options.file,

@@ -23,6 +23,8 @@ const agentRooms = [
   'control',
   'cli',
   'users',
+  'settings',
+  'page',
 ];
 const collectorRooms = ['broker', 'ingest', 'store', 'fleet', 'alert', 'people', 'web'];
 const agentConfig = { types: ['agent/config.ts'] } as const;
@@ -44,7 +46,9 @@ const rooms: Readonly<Record<string, Room>> = {
   'agent/control': { may: [], ...agentConfig },
   'agent/users': { may: [], ...agentConfig },
   'agent/package': { may: [] },
-  'agent/cli': { may: ['agent/control', 'agent/accounts', 'agent/users', 'agent/config.ts'] },
+  'agent/settings': { may: [] },
+  'agent/page': { may: ['agent/control', 'agent/accounts', 'agent/users', 'agent/settings.ts'], ...agentConfig },
+  'agent/cli': { may: ['agent/settings.ts', 'agent/control', 'agent/accounts', 'agent/users', 'agent/config.ts'] },
   collector: { may: collectorRooms.map((room) => 'collector/' + room) },
   'collector/broker': { may: ['collector/ingest'], ...collectorConfig },
   'collector/ingest': { may: ['collector/store', 'collector/fleet'], ...collectorConfig },
