@@ -12,9 +12,11 @@ import { createHold } from './hold.ts';
 import type { Hold } from './hold.ts';
 import { createIdentity, readMarks } from './identity.ts';
 import type { Identity } from './identity.ts';
+import { createKnownState } from './known-state.ts';
 import { closeRooms, openHeld, openRooms } from './rooms.ts';
 import type { Ground, Rooms } from './rooms.ts';
 import { countQueued, openState } from './state.ts';
+import { forgetStopReason } from './stop-reason.ts';
 
 export type AgentOptions = {
   readonly loaded: Loaded<AgentConfig>;
@@ -28,7 +30,10 @@ export type AgentOptions = {
 };
 
 export type Agent = {
-  /** Resolves when every room runs; a room's network trouble does not stop the start. Throws UserError on wrong options. */
+  /**
+   * Resolves when every room runs; a room's network trouble does not stop the start. Waits for a state folder that was there
+   * before; resolves then too when it is stopped. Throws UserError on wrong options.
+   */
   readonly start: () => Promise<void>;
   /** Idempotent, bounded. */
   readonly stop: () => Promise<void>;
@@ -44,8 +49,14 @@ export function createAgent(options: AgentOptions): Agent {
   const lifecycle = createLifecycle({ log, stepTimeoutMs: stepMs });
 
   async function start(): Promise<void> {
-    const state = openState(loaded.path(loaded.value.state));
+    const folder = loaded.path(loaded.value.state);
+    const known = createKnownState({ configFile: loaded.file, folder, clock, log });
+    await known.wait(lifecycle.signal);
+    if (lifecycle.signal.aborted) return;
+    const state = openState(folder);
     lifecycle.onStop('state', state.close);
+    known.remember();
+    forgetStopReason(folder);
     const rooms: Rooms = {};
     const ground: Omit<Ground, 'lifecycle'> = {
       loaded,
