@@ -3,7 +3,7 @@
 // cut the file is the old one or the new one; the one before is kept beside it; a secret never stands in the file itself.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { parseDocument } from 'yaml';
@@ -72,7 +72,7 @@ export function createSettings(options: { readonly file: string }): Settings {
       else applyEdit(file, document, edit);
     }
     const text = mergeText(before.text, document);
-    const loaded = parseAgentConfig(file, text);
+    const loaded = parseAgentConfig({ file, text });
     const gone = secretFilesOf(file, before.raw);
     const kept = new Set(secretFilesOf(file, loaded.value));
     return { before, text, loaded, secrets, orphans: gone.filter((one) => !kept.has(one) && isBeside(file, one)) };
@@ -80,6 +80,7 @@ export function createSettings(options: { readonly file: string }): Settings {
 
   async function write({ before, text, loaded, secrets, orphans }: Plan): Promise<Loaded<AgentConfig>> {
     try {
+      if (secrets.length > 0) await mkdir(join(dirname(file), secretsFolder), { recursive: true, mode: 0o700 });
       for (const secret of secrets) await replaceFile(secret.file, secret.text + '\n', { mode: 0o600 });
       if (text !== before.text) {
         if (before.version !== '') await replaceFile(file + '.old', before.text, { like: file });
@@ -142,7 +143,10 @@ function parse(file: string, text: string): Document {
   throw new UserError(file + ':' + line + ': found ' + syntax.message + ', expected YAML');
 }
 
-/** Where the secret goes: the file that is named already, or a new one beside the configuration. */
+/** Beside the configuration; new secrets go there. */
+export const secretsFolder = 'secrets';
+
+/** Where the secret goes: the file that is named already, or a new one. */
 function placeSecret(
   file: string,
   document: Document,
@@ -163,11 +167,8 @@ function placeSecret(
     throw new UserError('Cannot store option ' + edit.path.join('.') + ': found no single line, expected one line');
   if (isRecord(there) && typeof there['file'] === 'string')
     return { file: resolve(dirname(file), there['file']), text: edit.text };
-  const name = freeName(
-    dirname(file),
-    edit.name,
-    others.map((one) => one.file),
-  );
+  const taken = others.map((one) => one.file);
+  const name = join(secretsFolder, freeName(join(dirname(file), secretsFolder), edit.name, taken));
   applyEdit(file, document, { kind: 'set', path: edit.path, value: { file: name } });
   return { file: join(dirname(file), name), text: edit.text };
 }
@@ -193,4 +194,5 @@ function secretFilesOf(file: string, value: unknown): readonly string[] {
 }
 
 /** Only what lies beside the configuration is cleared away: another place is somebody else's. */
-const isBeside = (file: string, secret: string): boolean => relative(dirname(file), secret) === basename(secret);
+const isBeside = (file: string, secret: string): boolean =>
+  [basename(secret), join(secretsFolder, basename(secret))].includes(relative(dirname(file), secret));

@@ -13,7 +13,7 @@ export type Edit =
   | { readonly kind: 'add'; readonly path: Path; readonly value: Plain }
   /** What is not there is removed already. A block that becomes empty by it goes too. */
   | { readonly kind: 'remove'; readonly path: Path }
-  /** `text` goes into the file that the option names, or into a new file `name` beside the configuration. */
+  /** `text` goes into the file that the option names, or into a new file `secrets/name` beside the configuration. */
   | { readonly kind: 'secret'; readonly path: Path; readonly text: string; readonly name: string };
 export type DocumentEdit = Exclude<Edit, { kind: 'secret' }>;
 

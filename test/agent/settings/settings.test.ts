@@ -1,6 +1,15 @@
 // The writer of configuration files: what is not changed stays, what would be refused is not written.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -179,7 +188,8 @@ test('what the agent would refuse is not written, and the refusal says which opt
 
 test('a secret goes into its file and never into the configuration', async (t) => {
   const { folder, file, settings } = site(t);
-  writeFileSync(join(folder, 'post-password'), 'of somebody else\n');
+  mkdirSync(join(folder, 'secrets'));
+  writeFileSync(join(folder, 'secrets', 'post'), 'of somebody else\n');
   const edits: readonly Edit[] = [
     { kind: 'secret', path: ['accounts', 0, 'password'], text: 'p4: #word', name: 'ignored' },
     {
@@ -187,14 +197,14 @@ test('a secret goes into its file and never into the configuration', async (t) =
       path: ['accounts'],
       value: { id: 'post', host: 'pop.example.net', user: 'post', recipients: ['post@example.org'] },
     },
-    { kind: 'secret', path: ['accounts', 2, 'password'], text: 'fresh', name: 'post-password' },
+    { kind: 'secret', path: ['accounts', 2, 'password'], text: 'fresh', name: 'post' },
   ];
   const loaded = await settings.change({ edits });
   assert.equal(readFileSync(join(folder, 'info-password'), 'utf8'), 'p4: #word\n');
-  assert.equal(readFileSync(join(folder, 'post-password'), 'utf8'), 'of somebody else\n');
-  assert.deepEqual(loaded.value.accounts[2]?.password, { file: 'post-password-2' });
-  assert.equal(loaded.secret(['accounts', 2, 'password'], { file: 'post-password-2' }), 'fresh');
-  assert.equal(statSync(join(folder, 'post-password-2')).mode & 0o777, 0o600);
+  assert.equal(readFileSync(join(folder, 'secrets', 'post'), 'utf8'), 'of somebody else\n');
+  assert.deepEqual(loaded.value.accounts[2]?.password, { file: 'secrets/post-2' });
+  assert.equal(loaded.secret(['accounts', 2, 'password'], { file: 'secrets/post-2' }), 'fresh');
+  assert.equal(statSync(join(folder, 'secrets', 'post-2')).mode & 0o777, 0o600);
   assert.doesNotMatch(readFileSync(file, 'utf8'), /fresh|p4/);
   const unusable = (text: string) =>
     settings.change({ edits: [{ kind: 'secret', path: ['accounts', 0, 'password'], text, name: 'x' }] });
@@ -210,7 +220,8 @@ test('a secret goes into its file and never into the configuration', async (t) =
   });
   await settings.change({ edits: [{ kind: 'remove', path: ['accounts', 2] }] });
   await settings.change({ edits: [{ kind: 'remove', path: ['accounts', 0] }] });
-  assert.deepEqual(readdirSync(folder).sort(), ['agent.yaml', 'agent.yaml.old', 'info-password', 'post-password']);
+  assert.deepEqual(readdirSync(join(folder, 'secrets')), ['post']);
+  assert.deepEqual(readdirSync(folder).sort(), ['agent.yaml', 'agent.yaml.old', 'info-password', 'secrets']);
 });
 
 test('two who change the same text do not undo each other', async (t) => {
