@@ -58,6 +58,7 @@ async function compile(): Promise<BuildResult<{ write: false; metafile: true }> 
     charset: 'ascii',
     minifyWhitespace: true,
     minifySyntax: true,
+    lineLimit: 160, // an uncaught error shows the line that it came from, whole
     keepNames: false,
     legalComments: 'none', // LICENSES.txt has them whole
     sourcemap: 'linked',

@@ -46,12 +46,12 @@ export function decodeWishes(text: unknown): Wishes {
   return { dsn: readMailDsn(dsn), eightBit: eightBit === true, smtpUtf8: smtpUtf8 === true };
 }
 
-/** The first of each lane in one statement: it is asked whenever something may have changed. */
+/** The first of each lane in one statement: it is asked whenever something may have changed. Node 22.13 cannot bind `?1`. */
 const firstOfLanes = (where: string): string =>
   Object.values(lanes)
     .map(
       (lane) =>
-        'SELECT * FROM (SELECT due_ms FROM recipient WHERE relay = ?1 AND lane = ' +
+        'SELECT * FROM (SELECT due_ms FROM recipient WHERE relay = :relay AND lane = ' +
         lane +
         ' AND ' +
         where +

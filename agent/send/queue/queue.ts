@@ -238,7 +238,7 @@ export function createQueue(options: QueueOptions): Queue {
     },
     nextDueMs({ relay, standIn }) {
       const statement = standIn ? statements.nextDueElsewhere : statements.nextDue;
-      const dues = statement.all(relay).map((row) => Number(row['due_ms']));
+      const dues = statement.all({ relay }).map((row) => Number(row['due_ms']));
       return dues.length === 0 ? undefined : Math.min(...dues);
     },
     load,
