@@ -8,6 +8,7 @@ import { loginOptions } from './accounts/options.ts';
 import { findAccountProblem } from './accounts/resolve.ts';
 import { isLocalAddress } from './local/local-address.ts';
 import { endpointOptions } from './net/endpoint-options.ts';
+import { findTripProblem, roundTripSchema } from './probe/round-trip/trip-options.ts';
 import { checkSchema, deliveryOptions, findCheckProblem, findDeliveryProblem } from './receive/delivery-options.ts';
 import { fetchOptions } from './receive/fetch-options.ts';
 import { findRelayProblem, loginOf, relaySchema } from './send/relay/relay-options.ts';
@@ -57,6 +58,10 @@ const accountSchema = Type.Object(
 
 const probeSchema = Type.Object(
   {
+    roundTrips: explain(
+      'Probe mails that go out by the relay and come back by a mailbox; each leg is timed, lost and late ones are told.',
+      Type.Optional(Type.Array(roundTripSchema, { maxItems: 8 })),
+    ),
     dnsbl: explain(
       'Checks addresses and sender domains against DNS block lists.',
       Type.Object(
@@ -166,8 +171,8 @@ export function loadAgentConfig(file: string): Loaded<AgentConfig> {
 }
 
 /** The same of a text that is not in the file yet. */
-export function parseAgentConfig(file: string, text: string): Loaded<AgentConfig> {
-  return checkAgentConfig(parseConfig({ file, text, schema: agentSchema }));
+export function parseAgentConfig(options: { readonly file: string; readonly text: string }): Loaded<AgentConfig> {
+  return checkAgentConfig(parseConfig({ ...options, schema: agentSchema }));
 }
 
 function checkAgentConfig(loaded: Loaded<AgentConfig>): Loaded<AgentConfig> {
@@ -177,6 +182,7 @@ function checkAgentConfig(loaded: Loaded<AgentConfig>): Loaded<AgentConfig> {
   const check = findCheckProblem(loaded.value.check ?? {});
   if (check !== undefined) throw loaded.refuse(['check', ...check.path], check.found, check.expected);
   checkSubmission(loaded);
+  checkTrips(loaded);
   return loaded;
 }
 
@@ -207,6 +213,13 @@ function checkLocal(loaded: Loaded<AgentConfig>): void {
     if (delivery !== undefined)
       throw loaded.refuse(['accounts', index, ...delivery.path], delivery.found, delivery.expected);
   }
+}
+
+function checkTrips(loaded: Loaded<AgentConfig>): void {
+  const { accounts, probe, submission } = loaded.value;
+  const site = { accounts: accounts.map(({ id }) => id), sends: submission !== undefined };
+  const problem = findTripProblem(probe?.roundTrips ?? [], site);
+  if (problem !== undefined) throw loaded.refuse(['probe', 'roundTrips', ...problem.path], problem.found, problem.expected);
 }
 
 /** Notes go through the local server alone: never through the relay that may be their subject. */

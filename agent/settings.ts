@@ -72,7 +72,7 @@ export function createSettings(options: { readonly file: string }): Settings {
       else applyEdit(file, document, edit);
     }
     const text = mergeText(before.text, document);
-    const loaded = parseAgentConfig({ file, text });
+    const loaded = parseAgentConfig(file, text);
     const gone = secretFilesOf(file, before.raw);
     const kept = new Set(secretFilesOf(file, loaded.value));
     return { before, text, loaded, secrets, orphans: gone.filter((one) => !kept.has(one) && isBeside(file, one)) };

@@ -115,7 +115,8 @@ const maxFlow = 70;
 function flowShort(node: unknown): void {
   if (!isCollection(node)) return;
   const values = node.items.map((item: unknown) => (isPair(item) ? item.value : item));
-  const isShort = values.every(isScalar) && JSON.stringify(node.toJSON()).length <= maxFlow;
+  const letters = values.reduce((sum: number, value) => sum + (isScalar(value) ? String(value.value).length : 0), 0);
+  const isShort = values.every(isScalar) && letters + 2 * values.length <= maxFlow;
   if (isShort && (isSeq(node) || values.length === 1)) node.flow = true;
   for (const value of values) flowShort(value);
 }
