@@ -171,8 +171,8 @@ export function loadAgentConfig(file: string): Loaded<AgentConfig> {
 }
 
 /** The same of a text that is not in the file yet. */
-export function parseAgentConfig(options: { readonly file: string; readonly text: string }): Loaded<AgentConfig> {
-  return checkAgentConfig(parseConfig({ ...options, schema: agentSchema }));
+export function parseAgentConfig(file: string, text: string): Loaded<AgentConfig> {
+  return checkAgentConfig(parseConfig({ file, text, schema: agentSchema }));
 }
 
 function checkAgentConfig(loaded: Loaded<AgentConfig>): Loaded<AgentConfig> {
