@@ -13,6 +13,14 @@ export type ProgramOptions = {
   readonly config: object;
   /** Files beside the configuration, by name. */
   readonly secrets?: Readonly<Record<string, string>>;
+  /** How it is started; from its source unless `MAILFERRY_TEST_AGENT` says otherwise. */
+  readonly runner?: Runner;
+};
+/** What stands before `--config FILE`. */
+export type Runner = {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 };
 
 /** Resolves when the program says that it has started. */
@@ -25,15 +33,29 @@ export async function startProgram(options: ProgramOptions): Promise<Child> {
   await writeFile(file, stringify(options.config));
   const logFile = join(folder, program + '.log');
   const before = await countLines(logFile, program + ' started');
+  const runner = options.runner ?? runnerOf(program);
   return startChild({
     name: program,
-    command: process.execPath,
-    args: [fileURLToPath(new URL('../../' + program + '/main.ts', import.meta.url)), '--config', file],
+    command: runner.command,
+    args: [...runner.args, '--config', file],
+    ...(runner.env && { env: runner.env }),
     logFile,
     cwd: folder,
     // The log is kept over restarts.
     ready: async () => (await countLines(logFile, program + ' started')) > before,
   });
+}
+
+/**
+ * `MAILFERRY_TEST_AGENT` lets every flow test run on something else than the source of the agent: the program and its
+ * arguments, as a JSON list (test/agent/package/bundle-flow.live.test.ts).
+ */
+function runnerOf(program: ProgramOptions['program']): Runner {
+  const given: unknown = JSON.parse(process.env['MAILFERRY_TEST_AGENT'] ?? '[]');
+  const [command, ...args] = Array.isArray(given) ? given.map(String) : [];
+  if (program === 'agent' && command !== undefined) return { command, args };
+  const main = fileURLToPath(new URL('../../' + program + '/main.ts', import.meta.url));
+  return { command: process.execPath, args: [main] };
 }
 
 async function countLines(file: string, line: string): Promise<number> {
