@@ -1,9 +1,8 @@
-// One query and its answer with one server: UDP from a fresh port, or TCP. Promise: settles by its own deadline, closes its
-// socket in every case, and ends at once when the signal is aborted. Datagrams that answer something else are passed over.
-import { createSocket } from 'node:dgram';
+// One query and its answer with one server. Promise: settles by its own deadline, closes or gives back its socket in every
+// case, and ends at once when the signal is aborted. Messages that answer something else are passed over.
 import { connect } from 'node:net';
 import { codeOf, describe } from '#shared/failure.ts';
-import { findStranger, maxTcpBytes, maxUdpBytes } from './dns-message.ts';
+import { findStranger, maxTcpBytes } from './dns-message.ts';
 import type { Resolver } from './resolvers.ts';
 
 export type Exchange =
@@ -16,60 +15,43 @@ export type ExchangeOptions = {
   readonly signal: AbortSignal;
 };
 
-/** Runs `open` with a way to settle once; whatever happens first wins, then `close` of what was opened is called. */
-function settleOnce(
-  options: ExchangeOptions,
-  state: { stranger: string | undefined },
-  open: (settle: (exchange: Exchange) => void) => () => void,
-): Promise<Exchange> {
-  const { promise, resolve } = Promise.withResolvers<Exchange>();
-  const onAbort = (): void => resolve({ kind: 'stopped', text: 'stopped' });
-  const timer = setTimeout(() => {
-    const instead = state.stranger === undefined ? '' : ', only ' + state.stranger;
-    resolve({ kind: 'timeout', text: 'no answer within ' + options.timeoutMs + ' ms' + instead });
-  }, options.timeoutMs);
-  options.signal.addEventListener('abort', onAbort, { once: true });
-  const close = open(resolve);
-  if (options.signal.aborted) onAbort();
-  return promise.finally(() => {
-    clearTimeout(timer);
-    options.signal.removeEventListener('abort', onAbort);
-    close();
-  });
-}
+/** What came instead of the answer, for the text of a time-out. */
+export type Seen = { stranger: string | undefined };
 
-export function exchangeUdp(options: ExchangeOptions): Promise<Exchange> {
-  const { resolver, query } = options;
-  const state: { stranger: string | undefined } = { stranger: undefined };
-  return settleOnce(options, state, (settle) => {
-    const socket = createSocket(resolver.family === 6 ? 'udp6' : 'udp4');
-    const fail = (error: unknown): void => settle({ kind: 'network', text: codeOf(error) ?? describe(error) });
-    socket.on('error', fail);
-    socket.on('message', (message) => {
-      const stranger = findStranger(query, message, maxUdpBytes);
-      if (stranger === undefined) settle({ kind: 'message', message });
-      else state.stranger = stranger;
-    });
-    let closed = false;
-    socket.on('connect', () => {
-      if (closed) return;
-      socket.send(query, (error) => {
-        if (error !== null) fail(error);
-      });
-    });
-    // A connected socket takes datagrams of this server alone, and hears "port unreachable" at once.
-    socket.connect(resolver.port, resolver.address);
-    return () => {
-      closed = true;
-      socket.close();
+/** Runs `open` with a way to settle once; whatever happens first wins, then `close` of what was opened is called. */
+export function settleOnce(
+  options: ExchangeOptions,
+  seen: Seen,
+  open: (settle: (exchange: Exchange) => void) => (exchange: Exchange) => void,
+): Promise<Exchange> {
+  return new Promise((resolve) => {
+    let settled = false;
+    let close: ((exchange: Exchange) => void) | undefined;
+    let outcome: Exchange | undefined;
+    const settle = (exchange: Exchange): void => {
+      if (settled) return;
+      settled = true;
+      outcome = exchange;
+      clearTimeout(timer);
+      options.signal.removeEventListener('abort', onAbort);
+      close?.(exchange);
+      resolve(exchange);
     };
+    const onAbort = (): void => settle({ kind: 'stopped', text: 'stopped' });
+    const timer = setTimeout(() => {
+      const instead = seen.stranger === undefined ? '' : ', only ' + seen.stranger;
+      settle({ kind: 'timeout', text: 'no answer within ' + options.timeoutMs + ' ms' + instead });
+    }, options.timeoutMs);
+    options.signal.addEventListener('abort', onAbort, { once: true });
+    close = open(settle);
+    if (outcome !== undefined) close(outcome); // settled while it was opened
+    if (options.signal.aborted) onAbort();
   });
 }
 
 export function exchangeTcp(options: ExchangeOptions): Promise<Exchange> {
   const { resolver, query } = options;
-  const state: { stranger: string | undefined } = { stranger: undefined };
-  return settleOnce(options, state, (settle) => {
+  return settleOnce(options, { stranger: undefined }, (settle) => {
     const socket = connect({ host: resolver.address, port: resolver.port, family: resolver.family });
     let received = Buffer.alloc(0);
     socket.on('error', (error) => settle({ kind: 'network', text: 'TCP ' + (codeOf(error) ?? describe(error)) }));

@@ -1,9 +1,21 @@
-// What goes out and what may come in. dns2's Packet is only the codec: everything that must hold of an answer is checked
-// here, and size, id and question before the codec sees a byte (one 64 KiB datagram of pointer chains costs it seconds).
+// What goes out and what may come in. dns2's Packet is only the codec of answers: everything that must hold of an answer is
+// checked here, and size, id, question and the length of names before the codec sees a byte.
 import { Packet } from 'dns2';
 import type { Resource } from 'dns2';
+import { findBadName } from './dns-chains.ts';
 
-export type RecordType = 'A' | 'TXT';
+export const recordTypes = {
+  A: 1,
+  NS: 2,
+  CNAME: 5,
+  SOA: 6,
+  PTR: 12,
+  MX: 15,
+  TXT: 16,
+  AAAA: 28,
+} as const;
+export type RecordType = keyof typeof recordTypes;
+/** `name` as toAsciiName() gives it. */
 export type Question = { readonly name: string; readonly type: RecordType };
 
 /** Larger answers than we ever ask for are not parsed. */
@@ -12,19 +24,30 @@ export const maxTcpBytes = 16_384;
 const maxRecords = 64;
 const headerBytes = 12;
 const maxAliases = 8;
+const classIn = 1;
 
+/** Values in the order and words of zone files: `10 mx.example.org` for MX; the strings of one TXT record joined. */
 export type Reply =
-  | { readonly kind: 'records'; readonly values: readonly string[] }
-  | { readonly kind: 'none'; readonly reason: 'nxdomain' | 'nodata' }
+  | { readonly kind: 'records'; readonly values: readonly string[]; readonly ttlSeconds: number }
+  /** `ttlSeconds`: how long "no" may be believed (RFC 2308 section 5); 0 when the server does not say. */
+  | { readonly kind: 'none'; readonly reason: 'nxdomain' | 'nodata'; readonly ttlSeconds: number }
   | { readonly kind: 'rcode'; readonly rcode: string }
   | { readonly kind: 'malformed'; readonly text: string };
 
+/** One question, recursion desired. The name is known to fit (RFC 1035 section 2.3.4). */
 export function encodeQuery(id: number, question: Question): Buffer {
-  const packet = new Packet();
-  packet.header.id = id;
-  packet.header.rd = 1;
-  packet.questions.push(new Packet.Question(question.name, Packet.TYPE[question.type], Packet.CLASS.IN));
-  return packet.toBuffer();
+  const query = Buffer.alloc(headerBytes + question.name.length + 6);
+  query.writeUInt16BE(id, 0);
+  query.writeUInt16BE(0x0100, 2);
+  query.writeUInt16BE(1, 4);
+  let offset = headerBytes;
+  for (const label of question.name.split('.')) {
+    offset = query.writeUInt8(label.length, offset);
+    offset += query.write(label, offset, 'latin1');
+  }
+  query.writeUInt16BE(recordTypes[question.type], offset + 1);
+  query.writeUInt16BE(classIn, offset + 3);
+  return query;
 }
 
 /** Undefined when the message is an answer to this very query, else what it is instead. Reads only the header and the question. */
@@ -45,16 +68,17 @@ export function findStranger(query: Buffer, message: Buffer, maxBytes: number): 
 
 /** The first question cannot be compressed, so its bytes are ours, but for the case of letters. */
 function echoes(query: Buffer, message: Buffer): boolean {
-  const asked = query.subarray(headerBytes);
-  const echoed = message.subarray(headerBytes, headerBytes + asked.length);
-  // Lower-casing the whole is exact enough: type and class are compared apart.
-  const nameEnd = asked.length - 4;
-  return (
-    echoed.length === asked.length &&
-    echoed.subarray(nameEnd).equals(asked.subarray(nameEnd)) &&
-    echoed.subarray(0, nameEnd).toString('latin1').toLowerCase() ===
-      asked.subarray(0, nameEnd).toString('latin1').toLowerCase()
-  );
+  const nameEnd = query.length - 4;
+  if (message.length < query.length) return false;
+  if (message.compare(query, nameEnd, query.length, nameEnd, query.length) !== 0) return false;
+  for (let offset = headerBytes; offset < nameEnd; offset += 1) {
+    if (lower(query.readUInt8(offset)) !== lower(message.readUInt8(offset))) return false;
+  }
+  return true;
+}
+
+function lower(byte: number): number {
+  return byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte;
 }
 
 export function isTruncated(message: Buffer): boolean {
@@ -67,6 +91,9 @@ export function readReply(message: Buffer, question: Question): Reply {
   if (rcode !== 0 && rcode !== 3) return { kind: 'rcode', rcode: rcodeNames[rcode] ?? 'RCODE ' + rcode };
   const counts = [6, 8, 10].map((offset) => message.readUInt16BE(offset));
   if (counts.some((count) => count > maxRecords)) return malformed('more than ' + maxRecords + ' records');
+  const records = counts.reduce((sum, count) => sum + count, 0);
+  const bad = findBadName(message, records);
+  if (bad !== undefined) return malformed(bad);
   let packet: Packet;
   try {
     packet = Packet.parse(message);
@@ -76,37 +103,70 @@ export function readReply(message: Buffer, question: Question): Reply {
   const { answers, authorities, header } = packet;
   if (packet.errors.length > 0) return malformed('a record that cannot be read');
   if (answers.length !== header.ancount) return malformed('fewer records than announced');
-  if (answers.some((answer) => answer.class !== Packet.CLASS.IN)) return malformed('a record of another class');
+  if (answers.some((answer) => answer.class !== classIn)) return malformed('a record of another class');
   if (header.rcode === 3) {
-    const values = answers.filter((answer) => answer.type !== Packet.TYPE.CNAME);
-    return values.length === 0 ? { kind: 'none', reason: 'nxdomain' } : malformed('NXDOMAIN together with records');
+    const values = answers.filter((answer) => answer.type !== recordTypes.CNAME);
+    if (values.length > 0) return malformed('NXDOMAIN together with records');
+    return { kind: 'none', reason: 'nxdomain', ttlSeconds: negativeTtl(authorities) };
   }
   if (header.rcode !== 0) return { kind: 'rcode', rcode: 'RCODE ' + header.rcode };
-  if (answers.length > 0) return collect(answers, question);
-  const referral = header.aa === 0 && header.ra === 0 && authorities.some((record) => record.type === Packet.TYPE.NS);
-  return referral ? malformed('a referral: the server does not resolve') : { kind: 'none', reason: 'nodata' };
+  if (answers.length > 0) return collect(answers, authorities, question);
+  const referral = header.aa === 0 && header.ra === 0 && authorities.some((record) => record.type === recordTypes.NS);
+  if (referral) return malformed('a referral: the server does not resolve');
+  return { kind: 'none', reason: 'nodata', ttlSeconds: negativeTtl(authorities) };
+}
+
+function negativeTtl(authorities: readonly Resource[]): number {
+  const soa = authorities.find((record) => record.type === recordTypes.SOA);
+  return soa === undefined ? 0 : Math.min(soa.ttl ?? 0, soa.minimum ?? 0);
 }
 
 /** Values under the name that was asked, or under the end of its chain of aliases inside this answer; nothing else counts. */
-function collect(answers: readonly Resource[], question: Question): Reply {
+function collect(answers: readonly Resource[], authorities: readonly Resource[], question: Question): Reply {
   let owner = question.name.toLowerCase();
+  let ttlSeconds = Infinity;
   for (let hops = 0; hops <= maxAliases; hops += 1) {
     const own = answers.filter((answer) => answer.name.toLowerCase() === owner);
-    const values = own.filter((answer) => answer.type === Packet.TYPE[question.type]).map(valueOf);
-    if (values.length > 0) return { kind: 'records', values };
-    const alias = own.find((answer) => answer.type === Packet.TYPE.CNAME)?.domain;
-    if (alias === undefined) {
-      return hops === 0 ? malformed('records of another name or type') : { kind: 'none', reason: 'nodata' };
+    const found = own.filter((answer) => answer.type === recordTypes[question.type]);
+    if (found.length > 0) {
+      const values = found.map((record) => valueOf(record, question.type));
+      return { kind: 'records', values, ttlSeconds: Math.min(ttlSeconds, ...found.map((record) => record.ttl ?? 0)) };
     }
-    owner = alias.toLowerCase();
+    const alias = own.find((answer) => answer.type === recordTypes.CNAME);
+    if (alias?.domain === undefined) {
+      if (hops === 0) return malformed('records of another name or type');
+      return { kind: 'none', reason: 'nodata', ttlSeconds: Math.min(ttlSeconds, negativeTtl(authorities)) };
+    }
+    owner = alias.domain.toLowerCase();
+    ttlSeconds = Math.min(ttlSeconds, alias.ttl ?? 0);
   }
   return malformed('a chain of more than ' + maxAliases + ' aliases');
 }
 
-function valueOf(record: Resource): string {
-  if (record.type === Packet.TYPE.A) return record.address ?? '';
-  const { data } = record;
-  return Array.isArray(data) ? data.join('') : '';
+function valueOf(record: Resource, type: RecordType): string {
+  switch (type) {
+    case 'A':
+    case 'AAAA':
+      return record.address ?? '';
+    case 'TXT':
+      return Array.isArray(record.data) ? record.data.join('') : '';
+    case 'MX':
+      return (record.priority ?? 0) + ' ' + named(record.exchange);
+    case 'NS':
+      return named(record.ns);
+    case 'CNAME':
+    case 'PTR':
+      return named(record.domain);
+    case 'SOA': {
+      const { primary, admin, serial, refresh, retry, expiration, minimum } = record;
+      return [named(primary), named(admin), serial, refresh, retry, expiration, minimum].join(' ');
+    }
+  }
+}
+
+/** The root is written as a dot, as in `0 .`, the MX of a domain that takes no mail (RFC 7505). */
+function named(name: string | undefined): string {
+  return name === undefined || name === '' ? '.' : name.toLowerCase();
 }
 
 function malformed(text: string): Reply {

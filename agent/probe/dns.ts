@@ -1,19 +1,37 @@
 // Questions to DNS with an outcome that is never in doubt: records, none, or failed and why. Resolvers are asked one after
 // the other: asking all at once doubles what the operators of block lists meter, and a fast SERVFAIL beats a good answer.
 import { randomInt } from 'node:crypto';
-import { exchangeTcp, exchangeUdp } from './dns-exchange.ts';
+import type { DnsCache } from './dns-cache.ts';
+import { exchangeTcp } from './dns-exchange.ts';
 import type { Exchange } from './dns-exchange.ts';
 import { encodeQuery, isTruncated, readReply } from './dns-message.ts';
-import type { Question } from './dns-message.ts';
+import type { Question, RecordType } from './dns-message.ts';
+import { createDnsSockets } from './dns-sockets.ts';
+import type { DnsSockets } from './dns-sockets.ts';
 import { toAsciiName } from './names.ts';
 import { showResolver } from './resolvers.ts';
 import type { Resolver } from './resolvers.ts';
 import { createSlots } from './slots.ts';
 
+export type { Question, RecordType };
 export type DnsFailure = 'timeout' | 'network' | 'malformed' | 'rcode' | 'name' | 'stopped';
+/**
+ * `values` as in zone files: `10 mx.example.org` for MX, `0 .` for none; names in lower case without a final dot; the strings
+ * of one TXT record joined. `ageMs`: since it was answered, 0 when it was asked just now.
+ */
 export type DnsAnswer =
-  | { readonly kind: 'records'; readonly values: readonly string[] }
-  | { readonly kind: 'none'; readonly reason: 'nxdomain' | 'nodata' }
+  | {
+      readonly kind: 'records';
+      readonly values: readonly string[];
+      readonly ttlSeconds: number;
+      readonly ageMs: number;
+    }
+  | {
+      readonly kind: 'none';
+      readonly reason: 'nxdomain' | 'nodata';
+      readonly ttlSeconds: number;
+      readonly ageMs: number;
+    }
   /** `text` names the resolver and what it did; never the name that was asked, which may hold a key. */
   | { readonly kind: 'failed'; readonly reason: DnsFailure; readonly text: string };
 
@@ -29,18 +47,24 @@ export type DnsOptions = {
   readonly timeoutMs?: number;
   /** A resolver, each with a fresh id and port. */
   readonly tries?: number;
+  /** At most 32: more would overrun receive buffers, and the operators' limits. */
   readonly maxInFlight?: number;
+  /** Without one every question is asked. */
+  readonly cache?: DnsCache;
+  /** Where several share their open sockets. */
+  readonly sockets?: DnsSockets;
 };
 
+const mostInFlight = 32;
+
 export function createDns(options: DnsOptions): Dns {
-  const timeoutMs = options.timeoutMs ?? 2_000;
-  const tries = options.tries ?? 2;
-  const slots = createSlots(Math.min(options.maxInFlight ?? 16, 16));
+  const { cache, timeoutMs = 2_000, tries = 2, sockets = createDnsSockets() } = options;
+  const slots = createSlots(Math.min(options.maxInFlight ?? mostInFlight, mostInFlight));
 
   async function tryOnce(question: Question, resolver: Resolver, signal: AbortSignal): Promise<DnsAnswer> {
     const query = encodeQuery(randomInt(0x10000), question);
     const exchange = { resolver, query, timeoutMs, signal };
-    let outcome: Exchange = await exchangeUdp(exchange);
+    let outcome: Exchange = await sockets.exchange(exchange);
     if (outcome.kind === 'message' && isTruncated(outcome.message)) outcome = await exchangeTcp(exchange);
     const place = showResolver(resolver) + ': ';
     if (outcome.kind !== 'message') return { kind: 'failed', reason: outcome.kind, text: place + outcome.text };
@@ -48,7 +72,8 @@ export function createDns(options: DnsOptions): Dns {
     switch (reply.kind) {
       case 'records':
       case 'none':
-        return reply;
+        cache?.put(cacheKey(question, resolver), reply);
+        return { ...reply, ageMs: 0 };
       case 'rcode':
         return { kind: 'failed', reason: 'rcode', text: place + reply.rcode };
       case 'malformed':
@@ -75,6 +100,8 @@ export function createDns(options: DnsOptions): Dns {
       const failures: { readonly reason: DnsFailure; readonly text: string }[] = [];
       for (const resolver of resolvers) {
         if (signal.aborted) break;
+        const known = cache?.get(cacheKey(question, resolver));
+        if (known !== undefined) return known;
         const answer = await slots.run(() => askOne(question, resolver, signal), signal);
         if (answer.kind !== 'failed') return answer;
         failures.push(answer);
@@ -85,6 +112,10 @@ export function createDns(options: DnsOptions): Dns {
       return failed(first.reason, failures.map((failure) => failure.text).join('; '));
     },
   };
+}
+
+function cacheKey(question: Question, resolver: Resolver): string {
+  return showResolver(resolver) + ' ' + question.type + ' ' + question.name;
 }
 
 function failed(reason: DnsFailure, text: string): DnsAnswer {

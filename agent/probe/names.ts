@@ -42,6 +42,12 @@ export function reverse6(groups: readonly string[]): string {
   return Array.from(groups.join('')).reverse().join('.');
 }
 
+/** Under which name an address has its PTR record; undefined for what is no address. */
+export function pointerName(address: string): string | undefined {
+  if (isIPv4(address)) return reverse4(address) + '.in-addr.arpa';
+  return isIPv6(address) && !address.includes('%') ? reverse6(expand6(address)) + '.ip6.arpa' : undefined;
+}
+
 /** Eight groups of four hexadecimal digits. */
 export function expand6(address: string): readonly string[] {
   const [head = '', tail] = canonical6(address).split('::');
