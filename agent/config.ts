@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { closed, idSchema, secondsSchema, tlsSchema } from '#shared/config-fields.ts';
-import { explain, hostSchema, loadConfig, parseConfig, portSchema, secretSchema } from '#shared/config.ts';
+import { explain, hostSchema, loadConfig, parseConfig, portSchema } from '#shared/config.ts';
 import type { Loaded } from '#shared/config.ts';
 import { loginOptions } from './accounts/options.ts';
 import { findAccountProblem } from './accounts/resolve.ts';
@@ -15,6 +15,7 @@ import { findRelayProblem, loginOf, relaySchema } from './send/relay/relay-optio
 import type { RelayConfig } from './send/relay/relay-options.ts';
 import { findSubmissionProblem, sendersOf, submissionSchema } from './send/submission/submission-options.ts';
 import type { SubmissionOptions } from './send/submission/submission-options.ts';
+import { reportSchema } from './telemetry/report-options.ts';
 
 const seconds = (standard: number) => secondsSchema(standard, { maximum: 86_400 });
 
@@ -64,54 +65,32 @@ const probeSchema = Type.Object(
     ),
     dnsbl: explain(
       'Checks addresses and sender domains against DNS block lists.',
-      Type.Object(
-        {
-          resolver: explain(
-            "The resolver, as ADDRESS or ADDRESS:PORT ([ADDRESS]:PORT for IPv6); by default the system's.",
-            Type.Optional(Type.String({ minLength: 1 })),
-          ),
-          zones: explain(
-            'Block lists to ask. A key of a list is written into its name (KEY.zen.dq.spamhaus.net) and never shown.',
-            Type.Array(Type.String({ minLength: 3 }), {
-              default: ['zen.spamhaus.org', 'bl.spamcop.net', 'dbl.spamhaus.org'],
-            }),
-          ),
-          addresses: explain(
-            'Public addresses of this site, IPv4 or IPv6, asked of lists of addresses.',
-            Type.Array(Type.String({ minLength: 3 }), { default: [] }),
-          ),
-          domains: explain(
-            'Sender domains, asked of lists of domains.',
-            Type.Array(Type.String({ minLength: 3 }), { default: [] }),
-          ),
-          intervalSeconds: explain('Pause between two rounds, give or take a tenth.', seconds(1_800)),
-        },
-        { ...closed },
+      Type.Optional(
+        Type.Object(
+          {
+            resolver: explain(
+              "The resolver, as ADDRESS or ADDRESS:PORT ([ADDRESS]:PORT for IPv6); by default the system's.",
+              Type.Optional(Type.String({ minLength: 1 })),
+            ),
+            zones: explain(
+              'Block lists to ask. A key of a list is written into its name (KEY.zen.dq.spamhaus.net) and never shown.',
+              Type.Array(Type.String({ minLength: 3 }), {
+                default: ['zen.spamhaus.org', 'bl.spamcop.net', 'dbl.spamhaus.org'],
+              }),
+            ),
+            addresses: explain(
+              'Public addresses of this site, IPv4 or IPv6, asked of lists of addresses.',
+              Type.Array(Type.String({ minLength: 3 }), { default: [] }),
+            ),
+            domains: explain(
+              'Sender domains, asked of lists of domains.',
+              Type.Array(Type.String({ minLength: 3 }), { default: [] }),
+            ),
+            intervalSeconds: explain('Pause between two rounds, give or take a tenth.', seconds(1_800)),
+          },
+          { ...closed },
+        ),
       ),
-    ),
-  },
-  closed,
-);
-
-const reportSchema = Type.Object(
-  {
-    url: explain(
-      'mqtt://HOST:PORT or mqtts://HOST:PORT of the collector.',
-      Type.String({ pattern: '^mqtts?://[^/]+$', description: 'mqtt://HOST:PORT or mqtts://HOST:PORT' }),
-    ),
-    user: explain(
-      "The agent's account at the broker; by default TENANT/AGENT.",
-      Type.Optional(Type.String({ minLength: 1 })),
-    ),
-    password: explain('Password of that account.', secretSchema),
-    caFile: explain(
-      "PEM file of the authority that signed the broker's certificate, when it is not a public one.",
-      Type.Optional(Type.String({ minLength: 1 })),
-    ),
-    flushSeconds: explain('How often gauges are written and batches are made.', seconds(5)),
-    maxOutboxBytes: explain(
-      'The outbox drops its oldest batches above this size; at default rates this is far more than 7 days.',
-      Type.Integer({ minimum: 1_048_576, maximum: 10_737_418_240, default: 268_435_456 }),
     ),
   },
   closed,
@@ -162,9 +141,9 @@ export type LocalConfig = Static<typeof localSchema>;
 export type AccountConfig = Static<typeof accountSchema>;
 export { loginOf };
 export type { RelayConfig };
+export type { ReportConfig } from './telemetry/report-options.ts';
 export type SubmissionConfig = SubmissionOptions;
 export type ProbeConfig = Static<typeof probeSchema>;
-export type ReportConfig = Static<typeof reportSchema>;
 
 export function loadAgentConfig(file: string): Loaded<AgentConfig> {
   return checkAgentConfig(loadConfig({ file, schema: agentSchema }));
@@ -219,7 +198,8 @@ function checkTrips(loaded: Loaded<AgentConfig>): void {
   const { accounts, probe, submission } = loaded.value;
   const site = { accounts: accounts.map(({ id }) => id), sends: submission !== undefined };
   const problem = findTripProblem(probe?.roundTrips ?? [], site);
-  if (problem !== undefined) throw loaded.refuse(['probe', 'roundTrips', ...problem.path], problem.found, problem.expected);
+  if (problem !== undefined)
+    throw loaded.refuse(['probe', 'roundTrips', ...problem.path], problem.found, problem.expected);
 }
 
 /** Notes go through the local server alone: never through the relay that may be their subject. */

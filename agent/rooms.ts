@@ -9,19 +9,22 @@ import type { Lifecycle } from '#shared/lifecycle.ts';
 import type { Log } from '#shared/log.ts';
 import { createMeter } from '#shared/meter.ts';
 import type { Meter } from '#shared/meter.ts';
-import { readPem } from '#shared/pem.ts';
 import { resolveAccount } from './accounts/resolve.ts';
 import type { AgentConfig } from './config.ts';
 import { readAdoption } from './identity.ts';
 import { isLocalAddress } from './local/local-address.ts';
 import type { RememberingLocal } from './local/handed-over.ts';
-import type { Endpoint } from './net/socket.ts';
 import type { Probe } from './probe/probe.ts';
+import type { RoundTrips } from './probe/round-trip/round-trip.ts';
+import type { Schedule } from './probe/schedule.ts';
 import type { Receive } from './receive/receive.ts';
 import type { RelaySetup, Send } from './send/send.ts';
+import { caOf, endpointOf, roomBase } from './room-base.ts';
+import { takeProbes, watchOf } from './round-trips.ts';
 import type { State } from './state.ts';
 import { setUpSubmission } from './submission-setup.ts';
 import type { Telemetry } from './telemetry/telemetry.ts';
+import { openTrips, openWatch } from './watch-rooms.ts';
 
 /** What all rooms share. */
 export type Base = {
@@ -41,7 +44,15 @@ export type Base = {
 };
 /** Before it is known where measurements go. */
 export type Ground = Omit<Base, 'journal' | 'meter'>;
-export type Rooms = { local?: RememberingLocal; receive?: Receive; send?: Send; probe?: Probe; telemetry?: Telemetry };
+export type Rooms = {
+  local?: RememberingLocal;
+  receive?: Receive;
+  send?: Send;
+  probe?: Probe;
+  trips?: RoundTrips;
+  watch?: Schedule;
+  telemetry?: Telemetry;
+};
 
 /** Opens every room that the configuration asks for; those that it does not ask for are not even loaded. */
 export async function openRooms(ground: Ground, rooms: Rooms): Promise<void> {
@@ -53,9 +64,11 @@ export async function openRooms(ground: Ground, rooms: Rooms): Promise<void> {
   const { journal, meter } = await openTelemetry({ ...ground, gauges }, rooms);
   const base: Base = { ...ground, journal, meter };
   if (base.config.local !== undefined) rooms.local = await openLocal(base, base.config.local);
+  await openTrips(base, rooms);
   await openSend(base, rooms);
   await openReceive(base, rooms);
   await openProbe(base, rooms);
+  await openWatch(base, rooms);
   await rooms.telemetry?.start();
 }
 
@@ -98,6 +111,8 @@ export function closeRooms(rooms: Rooms): void {
   delete rooms.receive;
   delete rooms.send;
   delete rooms.probe;
+  delete rooms.trips;
+  delete rooms.watch;
   delete rooms.telemetry;
 }
 
@@ -149,7 +164,8 @@ async function openSend(base: Base, rooms: Rooms): Promise<void> {
   const send = createSend({
     ...setup,
     relays: await resolveRelays(base),
-    local: rooms.local,
+    local: rooms.local && rooms.trips ? takeProbes(rooms.local, rooms.trips) : rooms.local,
+    ...(rooms.trips && { watch: watchOf(rooms.trips) }),
     isLocal: (address) => local !== undefined && isLocalAddress(local, address),
     operator: config.operator,
     ...(rooms.local && { handedOver: rooms.local.handedOver }),
@@ -182,8 +198,8 @@ async function resolveRelays(base: Base): Promise<readonly RelaySetup[]> {
 
 async function openReceive(base: Base, rooms: Rooms): Promise<void> {
   const { config, loaded, state } = base;
-  const { local } = rooms;
-  if (config.accounts.length === 0 || local === undefined) return;
+  if (config.accounts.length === 0 || rooms.local === undefined) return;
+  const local = rooms.trips === undefined ? rooms.local : takeProbes(rooms.local, rooms.trips);
   const { createReceive } = await import('./receive/receive.ts');
   const { createLoginMemory } = await import('./accounts/login-memory.ts');
   const { openSecretSource } = await import('./accounts/source.ts');
@@ -233,11 +249,11 @@ async function openReceive(base: Base, rooms: Rooms): Promise<void> {
 }
 
 async function openProbe(base: Base, rooms: Rooms): Promise<void> {
-  const { probe: config } = base.config;
-  if (config === undefined) return;
+  const { dnsbl } = base.config.probe ?? {};
+  if (dnsbl === undefined) return;
   const { createProbe } = await import('./probe/probe.ts');
   const { meter, clock, random, log } = roomBase(base, 'probe');
-  const probe = createProbe({ config, meter, clock, random, log });
+  const probe = createProbe({ config: { dnsbl }, meter, clock, random, log });
   const running = probe.run(base.lifecycle.signal);
   base.lifecycle.onStop('probe', () => running);
   rooms.probe = probe;
@@ -291,41 +307,4 @@ function sayGauges(rooms: Rooms, meter: Meter): void {
     const { bytes, mails, oldestSeconds } = fields;
     meter.say('queue_state', { relay, state }, { mails, bytes, oldest_seconds: oldestSeconds });
   }
-}
-
-function roomBase(base: Base, room: string) {
-  const { clock, random, meter, journal, reached } = base;
-  return {
-    clock,
-    random,
-    meter,
-    journal,
-    reached,
-    db: base.state.db,
-    traceId: base.state.traceId,
-    log: base.log.child({ room }),
-  };
-}
-
-type EndpointConfig = Omit<Endpoint, 'ca'> & { readonly caFile?: string };
-type OptionPath = readonly (string | number)[];
-
-function endpointOf(loaded: Loaded<unknown>, path: OptionPath, config: EndpointConfig): Endpoint {
-  const { host, port, tls, serverName, pins } = config;
-  return {
-    host,
-    port,
-    tls,
-    ...caOf(loaded, path, config),
-    ...(serverName === undefined ? {} : { serverName }),
-    ...(pins === undefined ? {} : { pins }),
-  };
-}
-
-function caOf(
-  loaded: Loaded<unknown>,
-  path: OptionPath,
-  config: { readonly caFile?: string },
-): { readonly ca?: string } {
-  return config.caFile === undefined ? {} : { ca: readPem(loaded, [...path, 'caFile'], config.caFile) };
 }

@@ -22,7 +22,7 @@ const text = (help: string): FieldSpec & { readonly type: 'text' } => ({ type: '
 export const metrics = {
   mail_in: {
     kind: 'event',
-    help: 'A mail fetched from the provider: delivered (the local server answered 250) or quarantined (it answered 5xx, or the content check or the loop guard put it aside)',
+    help: 'A mail fetched from the provider: delivered (the local server answered 250), quarantined (it answered 5xx, or the content check or the loop guard put it aside), or probe (written by the agent itself for a round trip, taken out)',
     tags: ['account', 'outcome'],
     fields: {
       count: number('mails', 'Always 1'),
@@ -183,6 +183,81 @@ export const metrics = {
       reason: text("The list's own words or the error; when clean empty, or a listing that is expected (policy list)"),
     },
   },
+  probe: {
+    kind: 'gauge',
+    help: 'One check of the outside world: whether it came to an end, whatever it found',
+    tags: ['probe'],
+    fields: {
+      success: number('bool', '1 when it ended in its time, 0 when it did not'),
+      seconds: number('s', 'How long it took'),
+    },
+  },
+  domain: {
+    kind: 'gauge',
+    help: 'One property of a domain that receivers look at: mx, spf, dkim, dmarc, ddns, ptr, authentication',
+    tags: ['domain', 'check'],
+    fields: {
+      level: number('level', '0 well, 1 worth knowing, 2 warning, 3 critical, 4 nothing can be said'),
+      problem: text('What was found, in plain words; empty when all is well'),
+    },
+  },
+  certificate: {
+    kind: 'gauge',
+    help: "TLS of a mail server, the provider's or the local one",
+    tags: ['server'],
+    fields: {
+      level: number('level', '0 well, 1 worth knowing, 2 warning, 3 critical, 4 nothing can be said'),
+      problem: text('What was found, in plain words; empty when all is well'),
+      handshake_seconds: number('s', 'The TLS handshake alone; absent when there was none'),
+      days_left: number('days', 'Until the first certificate of the verified path expires; absent likewise'),
+      share_left: number('share', 'The same as a share of its life, 1 when new, 0 when expired'),
+    },
+  },
+  round_trip: {
+    kind: 'gauge',
+    help: 'A probe mail that goes out by the relay and comes back by a mailbox',
+    tags: ['trip'],
+    fields: {
+      state: number('state', '0 ok, 1 late, 2 lost, 3 bounced, 4 refused (nobody took it), 5 none came back yet'),
+      leg: text('Where it was last seen: local, queue, relay, return; empty when it is back'),
+      problem: text('What is wrong, in plain words; empty when all is well'),
+    },
+  },
+  round_trip_done: {
+    kind: 'event',
+    help: 'The end of one probe mail: ok, late, lost, bounced, refused',
+    tags: ['trip', 'outcome'],
+    fields: {
+      count: number('mails', 'Always 1'),
+      total_seconds: number('s', 'From the begin until it was back; absent when it is not'),
+      local_seconds: number(
+        's',
+        "Until it was in the agent's queue, by way of the local mail server where that is asked for",
+      ),
+      queue_seconds: number('s', 'In the queue'),
+      relay_seconds: number('s', 'The dialog with the relay'),
+      return_seconds: number('s', "From the relay's 250 until it was fetched; with the legs before it the total"),
+    },
+  },
+  host: {
+    kind: 'gauge',
+    help: 'The machine that the agent runs on, and how it is seen from outside',
+    tags: [],
+    fields: {
+      disk_free_bytes: number('bytes', 'Free for the agent on the disk of its state folder'),
+      disk_free_share: number('share', 'The same as a share of that disk'),
+      load: number('load', 'Load of the last minute, per processor'),
+      memory_free_bytes: number('bytes', 'Memory of the machine that is free or can be freed'),
+      heap_bytes: number('bytes', "The agent's JavaScript heap in use"),
+      event_loop_delay_seconds: number('s', 'Longest time since the last point in which the agent could not react'),
+      clock_skew_seconds: number(
+        's',
+        'How far this clock is behind (positive) or ahead of a server outside; absent when no server told',
+      ),
+      clock_jump_seconds: number('s', 'By how much this clock was changed since the last point'),
+      local_up: number('bool', '1 when the local mail server answers, 0 when not; absent when none is configured'),
+    },
+  },
   agent: {
     kind: 'gauge',
     help: 'The agent itself',
@@ -194,6 +269,10 @@ export const metrics = {
       outbox_bytes: number('bytes', 'Their size'),
       outbox_oldest_seconds: number('s', 'Age of the oldest of them'),
       outbox_dropped: number('points', 'Points dropped since the outbox was made because it was full'),
+      outbox_aside: number(
+        'points',
+        'Points set aside since the outbox was made because the broker broke the connection at them',
+      ),
     },
   },
 } as const satisfies Readonly<Record<string, MetricSpec>>;
@@ -234,6 +313,10 @@ export const accountErrors = [
   'other',
 ] as const;
 export type AccountError = (typeof accountErrors)[number];
+
+/** Of a round trip; the place is the number in reports. Never reordered, only added to. */
+export const tripStates = ['ok', 'late', 'lost', 'bounced', 'refused', 'none'] as const;
+export type TripState = (typeof tripStates)[number];
 
 export const dnsblStates = ['clean', 'listed', 'refused', 'error', 'zone-unhealthy'] as const;
 export type DnsblState = (typeof dnsblStates)[number];

@@ -21,6 +21,8 @@ export type HandoverResult = {
   readonly recipients: readonly LocalRecipient[];
   /** Bare CR or LF that became CRLF. */
   readonly bareLineEnds: number;
+  /** The agent has written it itself, a probe: it went to nobody, and need not be kept. */
+  readonly ours?: true;
 };
 export type LocalMail = {
   /** Envelope sender; empty for the null sender. */

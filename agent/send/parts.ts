@@ -29,6 +29,7 @@ import type { QueueView } from './queue/queue-view.ts';
 import { troubleOfOpening } from './relay/attempt.ts';
 import { createBandwidth } from './relay/bandwidth.ts';
 import { createDelivery } from './relay/delivery.ts';
+import type { Outcome } from './relay/outcome.ts';
 import { createRelayLine } from './relay/relay-line.ts';
 import type { RelayLine } from './relay/relay-line.ts';
 import { openRelaySession } from './relay/relay-session.ts';
@@ -70,6 +71,14 @@ export type SendOptions = {
   readonly hostname: string;
   /** The spool. */
   readonly folder: string;
+  /** Hears of each mail; must not throw, and returns at once. */
+  readonly watch?: MailWatch;
+};
+export type MailWatch = {
+  /** It is in the queue, with the header as it goes out. */
+  readonly stored: (id: string, header: Uint8Array) => void;
+  /** What a try made of it, for each recipient that was tried. */
+  readonly tried: (id: string, outcomes: readonly Outcome[], relaySeconds: number) => void;
 };
 
 export type Parts = {
@@ -109,6 +118,7 @@ export function createParts(options: SendOptions): Parts {
     journal: options.journal,
     routeOf: relays.routeOf,
     paceOf: relays.paceOf,
+    ...(options.watch && { watch: options.watch }),
     tells: (sender) => sender !== '' && local !== undefined && (isLocal(sender) || options.operator !== undefined),
   });
   const index = createDurableCommit({ db });
@@ -131,6 +141,7 @@ export function createParts(options: SendOptions): Parts {
     hostname,
     log,
     traceId: options.traceId,
+    ...(options.watch && { onStored: options.watch.stored }),
     maxSizeBytes: options.submission.maxSizeBytes,
     onAccepted() {
       work.ring();

@@ -3,6 +3,7 @@
 import { describe } from '#shared/failure.ts';
 import { createBounce } from './notice/bounce.ts';
 import type { RefusalReason } from './submission/access.ts';
+import type { Accepted, Submission } from './submission/accept.ts';
 import { createAccounts } from './submission/accounts.ts';
 import { createListener } from './submission/listener.ts';
 import type { Listener, ListenerStatus } from './submission/listener.ts';
@@ -33,6 +34,8 @@ export type Send = {
   /** Undefined until it runs. */
   readonly desk: () => QueueDesk | undefined;
   readonly relays: () => readonly RelayState[];
+  /** A mail of the agent's own into the queue, as from a client; undefined when it does not run. */
+  readonly submit: (submission: Submission, chunks: AsyncIterable<Uint8Array>) => Promise<Accepted> | undefined;
 };
 
 const housekeepingMs = 30_000;
@@ -175,5 +178,6 @@ export function createSend(options: SendOptions): Send {
     },
     desk: () => running?.desk,
     relays: () => running?.parts.relays.states() ?? [],
+    submit: (submission, chunks) => running?.parts.accept(submission, chunks),
   };
 }

@@ -58,6 +58,9 @@ export type Outcome = {
   readonly entry: Entry;
 };
 
+/** A seen day before all others: what is handed over then has been kept for long enough, however long that is. */
+const longAgo = -1_000_000;
+
 export async function handOver(deps: HandOverDeps, job: HandOver): Promise<Outcome> {
   const { account, ledger } = deps;
   const { mail, today, listedBytes } = job;
@@ -69,7 +72,7 @@ export async function handOver(deps: HandOverDeps, job: HandOver): Promise<Outco
   const { from, recipients } = envelopeOf(header, account);
   const before = ledger.recipients(entry.id).filter(({ verdict }) => verdict !== 'later');
   const missing = recipients.filter((address) => !before.some((known) => known.address === address));
-  const { now, aside, session } = await hand(deps, job, { header, from, missing });
+  const { now, aside, ours, session } = await hand(deps, job, { header, from, missing });
   // From here to the record nothing is awaited: its session, free again, cannot have got to the end of another mail yet.
   const fetched = { sha256: mail.sha256, sizeBytes: mail.body.sizeBytes, listedBytes, fingerprint };
   const all = [...before, ...now];
@@ -86,13 +89,14 @@ export async function handOver(deps: HandOverDeps, job: HandOver): Promise<Outco
     const kind = aside === undefined ? 'quarantined' : 'known';
     return { kind, text: reason, entry: settled(entry, 'quarantined', job) };
   }
-  const point = pointOf(deps, { ...job, begunAt }, header, 'delivered');
+  const point = pointOf(deps, { ...job, begunAt }, header, ours ? 'probe' : 'delivered');
+  const day = ours ? longAgo : today;
   job.taken();
   await record(deps, job, { id: entry.id, session }, () =>
-    ledger.settle(entry.id, 'handed-over', { fetched, recipients: now, today, point }),
+    ledger.settle(entry.id, 'handed-over', { fetched, recipients: now, today: day, point }),
   );
   deps.reached('receive.recorded');
-  return { kind: 'handed-over', text: '', entry: settled(entry, 'handed-over', job) };
+  return { kind: 'handed-over', text: '', entry: settled(entry, 'handed-over', { ...job, today: day }) };
 }
 
 /** The local server has the mail: a record that fails now must not lead to a second delivery. */
@@ -114,6 +118,8 @@ async function record(
 type Handed = {
   readonly now: readonly LocalRecipient[];
   readonly aside?: string;
+  /** A probe of our own, taken out. */
+  readonly ours?: true;
   /** Of the local server; it ends no other mail before this one is on record. */
   readonly session?: object | undefined;
 };
@@ -155,7 +161,7 @@ async function deliver(
     if (result.recipients.some(({ verdict }) => verdict === 'delivered')) reached('receive.after-handover');
     if (result.bareLineEnds > 0)
       log.info({ account: account.id, count: result.bareLineEnds }, 'bare line ends became CRLF');
-    return { now: result.recipients, session: result.session };
+    return { now: result.recipients, session: result.session, ...(result.ours && { ours: true }) };
   } catch (error) {
     // Whatever this is, the provider still has the mail.
     log.error({ account: account.id, error: describe(error) }, 'handing over failed');

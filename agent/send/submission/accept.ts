@@ -55,6 +55,8 @@ export type AcceptOptions = {
   /** Mail that goes in circles, and mail that its relay is known to refuse. */
   readonly guards?: Pick<Guards, 'preflight' | 'warn'> & { readonly loops: Pick<LoopGuard, 'check' | 'checkRefused'> };
   readonly onAccepted: () => void;
+  /** A mail is in the queue, with this header. */
+  readonly onStored?: (id: string, header: Uint8Array) => void;
   readonly log: Log;
 };
 
@@ -193,6 +195,7 @@ function createIntake(
       throw error;
     }
     options.reached('send.accepted');
+    options.onStored?.(id, outgoing);
     if (queued.held !== undefined)
       log.warn({ mail: id, user: queued.user, why: queued.held }, 'mail waits for a person');
     return undefined;
