@@ -5,6 +5,7 @@ import { describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
 import type { Point } from '#shared/meter.ts';
 import { metrics } from '#shared/metrics.ts';
+import { seriesOf } from '#shared/series.ts';
 import type { Database } from '#shared/sqlite.ts';
 import { transaction } from '#shared/sqlite.ts';
 import type { Batch, Status } from '#shared/wire.ts';
@@ -13,6 +14,7 @@ import { createMember, keyOf, loadMembers, prepare } from './members.ts';
 import type { Member, Origin } from './members.ts';
 
 export { fleetSchema } from './members.ts';
+export { seriesOf } from '#shared/series.ts';
 export type { Origin } from './members.ts';
 
 export type Fleet = {
@@ -22,6 +24,8 @@ export type Fleet = {
   readonly lastSeq: (origin: Origin, outbox: string) => number;
   /** Counts a batch and remembers its readings; resolves nothing, throws when the disk fails. A batch counted before changes nothing. */
   readonly apply: (origin: Origin, batch: Batch) => void;
+  /** The same for many in one transaction; when it fails, for each alone. `failed`: why some could not be counted. */
+  readonly applyAll: (entries: readonly Entry[]) => { readonly counted: number; readonly failed?: unknown };
   /**
    * A birth, or a last will: the latter only when it belongs to the connection of the last birth. `retained`: the broker kept
    * it from earlier, so it is no sign of life.
@@ -33,11 +37,16 @@ export type Fleet = {
   readonly onChange: (listener: (origin: Origin) => void) => () => void;
 };
 
+export type Entry = { readonly origin: Origin; readonly batch: Batch };
+
 /** Names come from outside: memory must not grow with them. */
 const maxAgents = 10_000;
 const maxReadings = 2_000;
 /** A series that was not said for so long is no more: an account or a block list was removed. Twice the longest interval. */
 const readingLifeMs = 48 * 3_600_000;
+const keepAgainMs = 3_600_000;
+/** Outboxes of one agent: it has one, and a few when it was put back from backups. */
+const maxPositions = 16;
 /** More than any batch can hold. */
 const maxMailsAPoint = 1_000_000;
 
@@ -87,27 +96,71 @@ export function createFleet(options: {
   }
 
   function lastSeq(member: Member, outbox: string): number {
-    return Number(statements.position.get(member.rowId, outbox)?.['seq'] ?? 0);
+    const known = member.positions.get(outbox);
+    if (known !== undefined) return known;
+    const seq = Number(statements.position.get(member.rowId, outbox)?.['seq'] ?? 0);
+    if (member.positions.size >= maxPositions) member.positions.clear();
+    member.positions.set(outbox, seq);
+    return seq;
   }
 
-  function apply(origin: Origin, batch: Batch): void {
+  /** Writes to the database; what it gives back is to be done in memory when the transaction is through. */
+  function count({ origin, batch }: Entry): () => void {
     const member = memberOf(origin);
-    if (batch.seq <= lastSeq(member, batch.outbox)) return;
     const counts = countMails(batch.points);
     const fresh = lastReadings(batch.points, member.readings);
     const gone = [...member.readings].filter(([series, { at }]) => !fresh.has(series) && isOver(at, batch.at));
-    transaction(db, () => {
-      statements.setPosition.run(member.rowId, batch.outbox, batch.seq, clock.now());
-      statements.count.run(counts.mailIn, counts.mailOut, clock.now(), member.rowId);
-      for (const [series, point] of fresh)
+    statements.setPosition.run(member.rowId, batch.outbox, batch.seq, clock.now());
+    statements.count.run(counts.mailIn, counts.mailOut, clock.now(), member.rowId);
+    for (const [series, point] of fresh)
+      if (isNews(member.kept.get(series), point))
         statements.setReading.run(member.rowId, series, point.at, JSON.stringify(point));
-      for (const [series] of gone) statements.dropReading.run(member.rowId, series);
+    for (const [series] of gone) statements.dropReading.run(member.rowId, series);
+    return () => {
+      member.positions.set(batch.outbox, batch.seq);
+      member.mailIn += counts.mailIn;
+      member.mailOut += counts.mailOut;
+      for (const [series, point] of fresh) {
+        if (isNews(member.kept.get(series), point)) member.kept.set(series, point);
+        member.readings.set(series, point);
+      }
+      for (const [series] of gone) {
+        member.readings.delete(series);
+        member.kept.delete(series);
+      }
+    };
+  }
+
+  function applyGroup(entries: readonly Entry[]): void {
+    const done: (() => void)[] = [];
+    const before = new Map<string, number>();
+    transaction(db, () => {
+      for (const entry of entries) {
+        const key = keyOf(entry.origin) + ' ' + entry.batch.outbox;
+        if (entry.batch.seq <= (before.get(key) ?? lastSeq(memberOf(entry.origin), entry.batch.outbox))) continue;
+        before.set(key, entry.batch.seq);
+        done.push(count(entry));
+      }
     });
-    member.mailIn += counts.mailIn;
-    member.mailOut += counts.mailOut;
-    for (const [series, point] of fresh) member.readings.set(series, point);
-    for (const [series] of gone) member.readings.delete(series);
-    changed(origin);
+    for (const work of done) work();
+    for (const { origin } of new Map(entries.map((entry) => [keyOf(entry.origin), entry])).values()) changed(origin);
+  }
+
+  function applyAll(entries: readonly Entry[]): { readonly counted: number; readonly failed?: unknown } {
+    if (entries.length === 0) return { counted: 0 };
+    try {
+      applyGroup(entries);
+      return { counted: entries.length };
+    } catch (error) {
+      if (entries.length === 1) return { counted: 0, failed: error };
+    }
+    return entries
+      .map((entry) => applyAll([entry]))
+      .reduce((all, one) => ({ ...all, ...one, counted: all.counted + one.counted }));
+  }
+
+  function apply(origin: Origin, batch: Batch): void {
+    applyGroup([{ origin, batch }]);
   }
 
   function seen(origin: Origin, status: Status, retained = false): void {
@@ -137,6 +190,7 @@ export function createFleet(options: {
       return member === undefined ? 0 : lastSeq(member, outbox);
     },
     apply,
+    applyAll,
     seen,
     heard(origin) {
       const member = memberOf(origin);
@@ -179,9 +233,16 @@ function isOver(at: number, now: number): boolean {
   return Math.abs(now - at) > readingLifeMs;
 }
 
-export function seriesOf(point: Pick<Point, 'name' | 'tags'>): string {
-  const tags = Object.entries(point.tags).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify([point.name, ...tags]);
+/**
+ * Is it worth a write? What a gauge says again and again is not; but its age is, when it grows old: a reading that was not
+ * said for `readingLifeMs` is dropped, also by the process after this one.
+ */
+function isNews(kept: Point | undefined, point: Point): boolean {
+  if (kept === undefined || Math.abs(point.at - kept.at) > keepAgainMs) return true;
+  const names = Object.keys(point.fields);
+  return (
+    names.length !== Object.keys(kept.fields).length || names.some((name) => point.fields[name] !== kept.fields[name])
+  );
 }
 
 function viewOf(

@@ -39,6 +39,10 @@ export type Member = {
   mailIn: number;
   mailOut: number;
   readonly readings: Map<string, Point>;
+  /** Of the readings, what the database has. */
+  readonly kept: Map<string, Point>;
+  /** By outbox: a copy of what the database has. */
+  readonly positions: Map<string, number>;
   /** Monotonic; the start of this process until it is heard. */
   heardAt: number;
   heard: boolean;
@@ -58,6 +62,8 @@ export function createMember(rowId: number, origin: Origin, now: number): Member
     mailIn: 0,
     mailOut: 0,
     readings: new Map(),
+    kept: new Map(),
+    positions: new Map(),
     heardAt: now,
     heard: false,
     connection: '',
@@ -80,7 +86,9 @@ export function loadMembers(db: Database, now: number): Map<string, Member> {
   }
   for (const row of db.prepare('SELECT agent, series, point FROM reading').all()) {
     const point = JSON.parse(String(row['point'])) as Point; // written by apply()
-    byRow.get(Number(row['agent']))?.readings.set(String(row['series']), point);
+    const member = byRow.get(Number(row['agent']));
+    member?.readings.set(String(row['series']), point);
+    member?.kept.set(String(row['series']), point);
   }
   return members;
 }

@@ -1,6 +1,6 @@
 // From a message to the database and back to an acknowledgement. Promises: a batch is acknowledged only after the store has
-// it and the fleet has counted it; batches of one agent are taken one at a time, in order, none left out; what does not
-// decode is counted and kept aside and never blocks what follows.
+// it and the fleet has counted it; batches of one agent are taken in order, none left out; what does not decode is counted
+// and kept aside and never blocks what follows. What many agents said at the same time is one write and one commit.
 import { createBackoff } from '#shared/backoff.ts';
 import type { Clock } from '#shared/clock.ts';
 import { describe } from '#shared/failure.ts';
@@ -11,17 +11,12 @@ import { decodeBatch, decodeStatus, encodeAck } from '#shared/wire.ts';
 import type { Batch } from '#shared/wire.ts';
 import type { Fleet, Origin } from '../fleet/fleet.ts';
 import type { Store } from '../store/store.ts';
+import { createDeadLetters, deadLetterSchema } from './dead-letters.ts';
+import { createLanes } from './lanes.ts';
+import type { Waiting } from './lanes.ts';
+import { createSeriesLimit, seriesLimitSchema } from './series-limit.ts';
 
-export const ingestSchema = `
-CREATE TABLE dead_letter (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
-  tenant TEXT NOT NULL,
-  agent TEXT NOT NULL,
-  leaf TEXT NOT NULL,
-  at INTEGER NOT NULL,
-  problem TEXT NOT NULL,
-  payload BLOB NOT NULL
-) STRICT`;
+export const ingestSchema = [deadLetterSchema, seriesLimitSchema].join(';\n');
 
 export type IngestCounts = {
   readonly batches: number;
@@ -29,7 +24,7 @@ export type IngestCounts = {
   /** Batches that came before their turn: the agent sends them again. */
   readonly gaps: number;
   readonly deadLetters: number;
-  /** Points that the catalogue does not know or the database refused. */
+  /** Points that the catalogue does not know, that are too many series, or that the database refused. */
   readonly refusedPoints: number;
 };
 export type Ingest = {
@@ -46,13 +41,7 @@ export type Ingest = {
   readonly stop: () => Promise<void>;
 };
 
-/** Batches of one agent that may wait for the store; what comes on top is sent again by the agent. */
-const maxWaiting = 16;
-/** Of all agents together: when the store is away, memory does not grow with their number. */
-const maxWaitingOfAll = 2_000;
-const maxDeadLetters = 1_000;
-
-type Lane = { readonly origin: Origin; readonly waiting: Batch[]; running: Promise<void> | undefined };
+const standardSeriesPerTenant = 100_000;
 
 export function createIngest(options: {
   readonly store: Store;
@@ -61,49 +50,32 @@ export function createIngest(options: {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
+  readonly seriesPerTenant?: number;
 }): Ingest {
   const { store, fleet, db, clock, random, log } = options;
-  const lanes = new Map<string, Lane>();
-  const counts = { batches: 0, duplicates: 0, gaps: 0, deadLetters: 0, refusedPoints: 0 };
+  const lanes = createLanes();
+  const counts = { batches: 0, duplicates: 0, gaps: 0, refusedPoints: 0 };
   const stopping = new AbortController();
-  const keepAside = createDeadLetters(db, clock);
+  const deadLetters = createDeadLetters({ db, clock, log });
+  const limit = createSeriesLimit({ db, perTenant: options.seriesPerTenant ?? standardSeriesPerTenant });
   let acknowledge: (origin: Origin, payload: string) => void = () => {};
-  const unknownTold = new Set<string>();
+  const told = new Set<string>();
   const stopped = new Promise<never>((_, reject) => {
     stopping.signal.addEventListener('abort', () => reject(new Error('the collector stops')));
   });
   stopped.catch(() => {});
-  let waitingOfAll = 0;
+  let running: Promise<void> | undefined;
   let problem: string | undefined;
 
-  function bury(origin: Origin, leaf: Leaf, payload: Uint8Array, reason: string): void {
-    counts.deadLetters += 1;
-    // A flood of nonsense must not become a flood of lines.
-    if (counts.deadLetters <= 20 || counts.deadLetters % 100 === 0)
-      log.warn(
-        { ...origin, leaf, bytes: payload.length, problem: reason, count: counts.deadLetters },
-        'a message that cannot be read is kept aside',
-      );
-    try {
-      keepAside(origin, leaf, payload, reason);
-    } catch (error) {
-      log.error({ error: describe(error) }, 'a message could not be kept aside');
-    }
-  }
-
-  function sayAck(origin: Origin, outbox: string): void {
-    acknowledge(origin, encodeAck({ outbox, seq: fleet.lastSeq(origin, outbox) }));
-  }
-
   /** Writes until the store takes it; this is the one layer that retries. False when the collector stops. */
-  async function write(origin: Origin, batch: Batch): Promise<boolean> {
+  async function write(parts: readonly Waiting[]): Promise<boolean> {
+    const points = parts.map(({ origin, batch }) => ({ origin, points: batch.points }));
     const backoff = createBackoff({ firstMs: 200, maxMs: 10_000, random, floor: 0.5 });
     while (!stopping.signal.aborted) {
       try {
-        const written = store.write(origin, batch.points, stopping.signal);
-        const { refused } = await Promise.race([written, stopped]);
+        const { refused } = await Promise.race([store.write(points, stopping.signal), stopped]);
         counts.refusedPoints += refused;
-        if (refused > 0) log.warn({ ...origin, seq: batch.seq, refused }, 'the database refused points');
+        if (refused > 0) log.warn({ refused }, 'the database refused points');
         if (problem !== undefined) log.info('the store takes measurements again');
         problem = undefined;
         return true;
@@ -118,76 +90,88 @@ export function createIngest(options: {
     return false;
   }
 
-  async function take(origin: Origin, batch: Batch): Promise<void> {
-    const last = fleet.lastSeq(origin, batch.outbox);
-    if (batch.seq <= last) {
-      counts.duplicates += 1;
-    } else if (batch.seq !== Math.max(last + 1, batch.oldest)) {
-      counts.gaps += 1;
-    } else {
-      if (batch.seq > last + 1)
-        log.warn({ ...origin, from: last + 1, to: batch.seq - 1 }, 'batches were dropped by the outbox of the agent');
-      if (!(await write(origin, batch))) return;
-      fleet.apply(origin, batch);
-      counts.batches += 1;
-    }
-    sayAck(origin, batch.outbox);
+  /** Of a group, what is to be written: in order, nothing twice, nothing before its turn. */
+  function inTurn(group: readonly Waiting[]): readonly Waiting[] {
+    const last = new Map<string, number>();
+    return group.filter(({ origin, batch }) => {
+      const key = keyOf({ origin, batch });
+      const before = last.get(key) ?? fleet.lastSeq(origin, batch.outbox);
+      const isTurn = batch.seq > before && batch.seq === Math.max(before + 1, batch.oldest);
+      if (batch.seq <= before) counts.duplicates += 1;
+      else if (!isTurn) counts.gaps += 1;
+      else {
+        last.set(key, batch.seq);
+        if (batch.seq > before + 1)
+          log.warn(
+            { ...origin, from: before + 1, to: batch.seq - 1 },
+            'batches were dropped by the outbox of the agent',
+          );
+      }
+      return isTurn;
+    });
   }
 
-  async function run(lane: Lane): Promise<void> {
-    for (
-      let batch = lane.waiting.shift();
-      batch !== undefined && !stopping.signal.aborted;
-      batch = lane.waiting.shift()
-    ) {
-      waitingOfAll -= 1;
+  async function take(group: readonly Waiting[]): Promise<void> {
+    const parts = inTurn(group);
+    if (parts.length > 0 && !(await write(parts))) return;
+    const { counted, failed } = fleet.applyAll(parts);
+    counts.batches += counted;
+    if (failed !== undefined) {
+      // The disk of the collector: without an acknowledgement the agent keeps the batch and sends it again.
+      problem = 'collector.db: ' + describe(failed);
+      log.error({ error: describe(failed), batches: parts.length - counted }, 'batches could not be counted');
+    }
+    // One for each outbox: it says all up to its number.
+    for (const { origin, batch } of new Map(group.map((one) => [keyOf(one), one])).values())
+      acknowledge(origin, encodeAck({ outbox: batch.outbox, seq: fleet.lastSeq(origin, batch.outbox) }));
+  }
+
+  async function run(): Promise<void> {
+    // One turn of the event loop: what came in one piece is one group.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (!stopping.signal.aborted) {
+      const group = lanes.next(clock.now());
+      if (group.length === 0) break;
       try {
-        await take(lane.origin, batch);
+        await take(group);
       } catch (error) {
-        // The disk of the collector: without an acknowledgement the agent keeps the batch and sends it again.
         problem = 'collector.db: ' + describe(error);
-        log.error({ ...lane.origin, error: describe(error) }, 'a batch could not be counted');
+        log.error({ error: describe(error) }, 'batches could not be taken');
       }
     }
-    lane.running = undefined;
-  }
-
-  function laneOf(origin: Origin): Lane {
-    const key = origin.tenant + '/' + origin.agent;
-    const known = lanes.get(key);
-    if (known !== undefined) return known;
-    const lane: Lane = { origin, waiting: [], running: undefined };
-    lanes.set(key, lane);
-    return lane;
+    running = undefined;
   }
 
   function receiveBatch(origin: Origin, payload: Uint8Array): void {
     const decoded = decodeBatch(payload);
     if (!decoded.ok) {
-      bury(origin, 'up', payload, decoded.problem);
+      deadLetters.keep(origin, 'up', payload, decoded.problem);
       passOver(origin, payload);
       return;
     }
-    counts.refusedPoints += decoded.dropped;
-    tellUnknown(origin, decoded.dropped);
-    enqueue(origin, decoded.value);
+    const points = limit.admit(origin, decoded.value.points);
+    leaveOut(origin, payload, decoded.dropped, 'that this version does not know; update the collector');
+    leaveOut(
+      origin,
+      payload,
+      decoded.value.points.length - points.length,
+      'that would be new series, and the tenant has as many as it may; see option limits.seriesPerTenant',
+    );
+    enqueue(origin, points === decoded.value.points ? decoded.value : { ...decoded.value, points });
   }
 
-  /** A newer agent says them with every batch: once is enough. */
-  function tellUnknown(origin: Origin, dropped: number): void {
-    const key = origin.tenant + '/' + origin.agent;
-    if (dropped === 0 || unknownTold.has(key)) return;
-    unknownTold.add(key);
-    log.warn({ ...origin, dropped }, 'points that this version does not know are left out; update the collector');
+  /** They come again with every batch: the first message is kept aside, the others are counted. */
+  function leaveOut(origin: Origin, payload: Uint8Array, points: number, why: string): void {
+    if (points === 0) return;
+    counts.refusedPoints += points;
+    const key = origin.tenant + '/' + origin.agent + ' ' + why;
+    if (told.has(key)) return;
+    told.add(key);
+    deadLetters.keep(origin, 'up', payload, points + ' points are left out ' + why);
   }
 
   function enqueue(origin: Origin, batch: Batch): void {
-    const lane = laneOf(origin);
-    const isFull = lane.waiting.length >= maxWaiting || (waitingOfAll >= maxWaitingOfAll && lane.waiting.length > 0);
-    if (isFull) return;
-    lane.waiting.push(batch);
-    waitingOfAll += 1;
-    lane.running ??= run(lane);
+    if (lanes.add(origin, batch)) running ??= run();
   }
 
   /** A batch that cannot be read, but whose number can, takes its place empty: otherwise nothing after it would be taken. */
@@ -204,7 +188,7 @@ export function createIngest(options: {
     } else if (leaf === 'status') {
       const decoded = decodeStatus(payload);
       if (decoded.ok) fleet.seen(origin, decoded.value, retained);
-      else if (payload.length > 0) bury(origin, leaf, payload, decoded.problem);
+      else if (payload.length > 0) deadLetters.keep(origin, leaf, payload, decoded.problem);
     }
   }
 
@@ -220,35 +204,16 @@ export function createIngest(options: {
     onAck(publish) {
       acknowledge = publish;
     },
-    counts: () => ({ ...counts }),
+    counts: () => ({ ...counts, deadLetters: deadLetters.count() }),
     problem: () => problem,
     async stop() {
       stopping.abort();
-      await Promise.all([...lanes.values()].flatMap((lane) => lane.running ?? []));
+      await running;
     },
   };
 }
 
-function createDeadLetters(
-  db: Database,
-  clock: Clock,
-): (origin: Origin, leaf: Leaf, payload: Uint8Array, problem: string) => void {
-  const insert = db.prepare(
-    'INSERT INTO dead_letter (tenant, agent, leaf, at, problem, payload) VALUES (?, ?, ?, ?, ?, ?)',
-  );
-  const trim = db.prepare('DELETE FROM dead_letter WHERE id <= ?');
-  return (origin, leaf, payload, problem) => {
-    const { lastInsertRowid } = insert.run(
-      origin.tenant,
-      origin.agent,
-      leaf,
-      clock.now(),
-      problem,
-      payload.subarray(0, 65_536),
-    );
-    trim.run(Number(lastInsertRowid) - maxDeadLetters);
-  };
-}
+const keyOf = ({ origin, batch }: Waiting): string => origin.tenant + '/' + origin.agent + ' ' + batch.outbox;
 
 function readPosition(payload: Uint8Array): Pick<Batch, 'outbox' | 'seq' | 'oldest'> | undefined {
   const text = Buffer.from(payload.subarray(0, 65_536)).toString('utf8');

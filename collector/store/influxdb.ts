@@ -1,17 +1,16 @@
-// InfluxDB 1.x through the `influx` package. A point is keyed by (measurement, tags, time), so writing it again changes
-// nothing. Traps of the package: times are always milliseconds with precision ms; a 4xx is the points' fault and is narrowed
-// down to the bad ones, never tried again blindly; anything else is the server's fault and throws, so that the batch is kept.
+// InfluxDB 1.x: asked through the `influx` package, written to by influx-http.ts. A point is keyed by (measurement, tags,
+// time), so writing it again changes nothing. A 4xx is the points' fault and is narrowed down to the bad ones, never tried
+// again blindly; anything else is the server's fault and throws, so that the batches are kept.
 import { InfluxDB, escape } from 'influx';
-import type { IPoint } from 'influx';
 import type { Clock } from '#shared/clock.ts';
 import { describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
-import type { Point } from '#shared/meter.ts';
 import { namePattern } from '#shared/topics.ts';
-import { metrics } from '#shared/metrics.ts';
 import type { InfluxStoreConfig } from '../config.ts';
+import { InfluxRefusal, createInfluxWriter } from './influx-http.ts';
+import { createLines } from './influx-lines.ts';
 import { isNumberField } from './store.ts';
-import type { Origin, Series, SeriesQuery, Store } from './store.ts';
+import type { Part, Series, SeriesQuery, Store } from './store.ts';
 
 const requestTimeoutMs = 15_000;
 
@@ -33,6 +32,8 @@ export function openInfluxStore(options: {
     // maxRetries counts hosts to fail over to; there is one, and the caller is the layer that retries.
     pool: { requestTimeout: requestTimeoutMs, maxRetries: 0, backoff: noBackoff() },
   });
+  const writer = createInfluxWriter({ ...options, timeoutMs: requestTimeoutMs });
+  const lines = createLines();
   let problem: string | undefined;
 
   async function createDatabase(): Promise<void> {
@@ -44,22 +45,22 @@ export function openInfluxStore(options: {
     }
   }
 
-  async function attempt(points: readonly IPoint[]): Promise<void> {
+  async function attempt(lines: readonly string[]): Promise<void> {
     try {
-      await within(influx.writePoints([...points], { precision: 'ms' }));
+      await writer.post(lines);
     } catch (error) {
-      if (statusOf(error) !== 404) throw error;
+      if (!(error instanceof InfluxRefusal) || error.status !== 404) throw error;
       // "database not found": made here, so that a new server needs no preparation.
       log.info({ database }, 'the database does not exist yet and is created');
       await createDatabase();
-      await within(influx.writePoints([...points], { precision: 'ms' }));
+      await writer.post(lines);
     }
   }
 
   /** Writes what can be written and gives the number of points that the database refuses for what they are. */
-  async function writeAll(points: readonly IPoint[]): Promise<number> {
+  async function writeAll(lines: readonly string[]): Promise<number> {
     try {
-      await attempt(points);
+      await attempt(lines);
       return 0;
     } catch (error) {
       if (!isAboutPoints(error)) throw error;
@@ -68,25 +69,25 @@ export function openInfluxStore(options: {
         log.warn({ points: Number(tooOld) }, 'points are older than the database keeps');
         return Number(tooOld); // said after the rest was stored
       }
-      const [only] = points;
-      if (only !== undefined && points.length === 1) {
-        log.warn(
-          { measurement: only.measurement, error: describe(error).slice(0, 300) },
-          'the database refuses a point',
-        );
+      const [only] = lines;
+      if (only !== undefined && lines.length === 1) {
+        const series = only.slice(0, 200);
+        log.warn({ series, error: describe(error).slice(0, 300) }, 'the database refuses a point');
         return 1;
       }
       // A partial write has stored the good ones already; storing them again changes nothing.
-      const half = Math.ceil(points.length / 2);
-      return (await writeAll(points.slice(0, half))) + (await writeAll(points.slice(half)));
+      const half = Math.ceil(lines.length / 2);
+      return (await writeAll(lines.slice(0, half))) + (await writeAll(lines.slice(half)));
     }
   }
 
-  async function write(points: readonly IPoint[]): Promise<{ readonly refused: number }> {
+  async function write(parts: readonly Part[]): Promise<{ readonly refused: number }> {
+    const all = lines.of(parts);
+    const empty = parts.reduce((sum, { points }) => sum + points.length, 0) - all.length;
     try {
-      const refused = await writeAll(points);
+      const refused = all.length === 0 ? 0 : await writeAll(all);
       problem = undefined;
-      return { refused };
+      return { refused: refused + empty };
     } catch (error) {
       problem =
         'Cannot write to ' +
@@ -98,12 +99,11 @@ export function openInfluxStore(options: {
     }
   }
 
-  // Nothing is written: this makes the database and tells a wrong address or password before the first agent reports.
-  void write([]).catch((error: unknown) => log.warn(describe(error)));
+  // This makes the database and tells a wrong address or password before the first agent reports.
+  void attempt([]).catch((error: unknown) => log.warn(place + ': ' + describe(error)));
 
   return {
-    write: async (origin, points) =>
-      points.length === 0 ? { refused: 0 } : write(points.map((point) => toInflux(origin, point))),
+    write,
     async query(query) {
       // The package escapes only the first quote after a backslash: nothing but names goes into a statement.
       const isSafe =
@@ -113,7 +113,7 @@ export function openInfluxStore(options: {
       return readSeries(answer);
     },
     problem: () => problem,
-    close: () => Promise.resolve(),
+    close: () => Promise.resolve(writer.close()),
   };
 }
 
@@ -132,20 +132,6 @@ async function within<T>(request: Promise<T>): Promise<T> {
 function noBackoff() {
   const none = { getDelay: () => 0, next: () => none, reset: () => none };
   return none;
-}
-
-function toInflux(origin: Origin, point: Point): IPoint {
-  const fields: Record<string, number | string> = {};
-  const specs: Readonly<Record<string, unknown>> = metrics[point.name].fields;
-  // Only what the catalogue knows: the first type of a field that reaches a database is its type for ever.
-  for (const [field, value] of Object.entries(point.fields)) if (field in specs) fields[field] = value;
-  return {
-    measurement: point.name,
-    tags: { tenant: origin.tenant, agent: origin.agent, ...point.tags },
-    fields,
-    // A number: a Date beyond the years it knows throws. Not 0: the package leaves that out, and the server's time is taken.
-    timestamp: Math.max(1, point.at),
-  };
 }
 
 const functions = { sum: 'SUM', last: 'LAST', max: 'MAX', mean: 'MEAN' } as const;
@@ -177,21 +163,6 @@ type RawSeries = {
   readonly values: readonly (readonly [number, unknown])[];
 };
 
-/** A 400 or 413 that comes from InfluxDB itself: one from something else on this port would make us throw points away. */
 function isAboutPoints(error: unknown): boolean {
-  const status = statusOf(error);
-  if ((status !== 400 && status !== 413) || typeof error !== 'object' || error === null || !('res' in error))
-    return false;
-  const { res } = error;
-  if (typeof res !== 'object' || res === null || !('headers' in res)) return false;
-  return typeof res.headers === 'object' && res.headers !== null && 'x-influxdb-version' in res.headers;
-}
-
-/** HTTP status of an error of the package, if the server answered. */
-function statusOf(error: unknown): number | undefined {
-  if (typeof error !== 'object' || error === null || !('res' in error)) return undefined;
-  const { res } = error;
-  return typeof res === 'object' && res !== null && 'statusCode' in res && typeof res.statusCode === 'number'
-    ? res.statusCode
-    : undefined;
+  return error instanceof InfluxRefusal && (error.status === 400 || error.status === 413) && error.isInflux;
 }

@@ -3,10 +3,11 @@ import type { Clock } from '#shared/clock.ts';
 import { describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
 import type { Point } from '#shared/meter.ts';
+import { seriesOf } from '#shared/series.ts';
 import { openDatabase, transaction } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
 import { isNumberField } from './store.ts';
-import type { Origin, Series, SeriesQuery, Store } from './store.ts';
+import type { Origin, Part, Series, SeriesQuery, Store } from './store.ts';
 
 const schema = [
   `CREATE TABLE series (
@@ -37,9 +38,10 @@ export function openSqliteStore(options: { readonly path: string; readonly clock
   let problem: string | undefined;
   let expiredAt = -Infinity;
 
-  function writeAll(origin: Origin, points: readonly Point[]): void {
+  function writeAll(parts: readonly Part[]): void {
     transaction(db, () => {
-      for (const point of points) insert.run(findSeries(origin, point), point.at, JSON.stringify(point.fields));
+      for (const { origin, points } of parts)
+        for (const point of points) insert.run(findSeries(origin, point), point.at, JSON.stringify(point.fields));
     });
   }
 
@@ -52,14 +54,15 @@ export function openSqliteStore(options: { readonly path: string; readonly clock
   }
 
   return {
-    async write(origin, points) {
+    async write(parts) {
       try {
-        writeAll(origin, points);
+        writeAll(parts);
         problem = undefined;
       } catch (error) {
         findSeries.forget();
         problem = 'metrics.db: ' + describe(error);
-        throw new Error('Cannot write ' + points.length + ' points to ' + options.path + ': ' + describe(error), {
+        const points = parts.reduce((sum, part) => sum + part.points.length, 0);
+        throw new Error('Cannot write ' + points + ' points to ' + options.path + ': ' + describe(error), {
           cause: error,
         });
       }
@@ -84,10 +87,10 @@ function createSeriesIndex(db: Database): SeriesIndex {
   const add = db.prepare('INSERT INTO series (tenant, agent, metric, tags) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING');
   const find = db.prepare('SELECT id FROM series WHERE tenant = ? AND agent = ? AND metric = ? AND tags = ?');
   const lookup = (origin: Origin, point: Point): number => {
-    const tags = JSON.stringify(Object.fromEntries(Object.entries(point.tags).sort(([a], [b]) => (a < b ? -1 : 1))));
-    const key = JSON.stringify([origin.tenant, origin.agent, point.name, tags]);
+    const key = origin.tenant + '/' + origin.agent + seriesOf(point);
     const known = ids.get(key);
     if (known !== undefined) return known;
+    const tags = JSON.stringify(Object.fromEntries(Object.entries(point.tags).sort(([a], [b]) => (a < b ? -1 : 1))));
     add.run(origin.tenant, origin.agent, point.name, tags);
     const id = Number(find.get(origin.tenant, origin.agent, point.name, tags)?.['id']);
     if (ids.size > 100_000) ids.clear();

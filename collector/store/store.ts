@@ -29,16 +29,15 @@ export type Series = {
   readonly values: readonly (readonly [number, number])[];
 };
 
+/** What one agent said. */
+export type Part = { readonly origin: Origin; readonly points: readonly Point[] };
+
 export type Store = {
   /**
    * Resolves when the database has the points durably. Writing the same points again changes nothing.
-   * Throws when the store is out of reach: the caller keeps the batch and tries again.
+   * Throws when the store is out of reach: the caller keeps the batches and tries again.
    */
-  readonly write: (
-    origin: Origin,
-    points: readonly Point[],
-    signal: AbortSignal,
-  ) => Promise<{ readonly refused: number }>;
+  readonly write: (parts: readonly Part[], signal: AbortSignal) => Promise<{ readonly refused: number }>;
   readonly query: (query: SeriesQuery) => Promise<readonly Series[]>;
   /** Undefined when well, else why not. */
   readonly problem: () => string | undefined;

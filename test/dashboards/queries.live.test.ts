@@ -99,9 +99,12 @@ test('every query of the dashboard gives data, and wrong ones are found out', as
   for (const tenant of ['acme', 'other']) {
     for (const agent of ['nas-1', 'nas-2']) {
       for (let at = from + 1_000; at < to; at += 60_000) {
-        assert.deepEqual(await store.write({ tenant, agent }, pointsAt(at), new AbortController().signal), {
-          refused: 0,
-        });
+        assert.deepEqual(
+          await store.write([{ origin: { tenant, agent }, points: pointsAt(at) }], new AbortController().signal),
+          {
+            refused: 0,
+          },
+        );
       }
     }
   }

@@ -48,7 +48,7 @@ test('a new server needs no preparation, and writing again changes nothing', asy
     JSON.stringify(await influxdb.query('', 'SHOW DATABASES')).includes('mail-1'),
   );
   const points = [depth(start, 1), depth(start + 1, 2.5), depth(start + 2, 3)];
-  for (let n = 0; n < 3; n += 1) assert.deepEqual(await store.write(origin, points, never), { refused: 0 });
+  for (let n = 0; n < 3; n += 1) assert.deepEqual(await store.write([{ origin, points }], never), { refused: 0 });
   assert.deepEqual(await rows('SELECT "depth" FROM "queue"'), [
     [start, 1],
     [start + 1, 2.5],
@@ -74,7 +74,7 @@ test('hostile words in tags and texts stay words', async (t) => {
     '$1',
   ];
   const points = words.map((word, n) => account(start + n, word, 'why: ' + word));
-  assert.deepEqual(await store.write(origin, points, never), { refused: 0 });
+  assert.deepEqual(await store.write([{ origin, points }], never), { refused: 0 });
   const stored = await rows('SELECT "account", "problem" FROM "account"');
   assert.deepEqual(
     stored.map(([, word]) => word),
@@ -90,7 +90,7 @@ test('hostile words in tags and texts stay words', async (t) => {
 
 test('what the database refuses is counted, what stands beside it is stored', async (t) => {
   const { store, rows } = await setup(t);
-  await store.write(origin, [depth(start, 1)], never);
+  await store.write([{ origin, points: [depth(start, 1)] }], never);
   const bad: readonly Point[] = [
     { name: 'queue', at: start + 1, tags: {}, fields: { depth: 'a text where a number was' } },
     { name: 'queue', at: 8_000_000_000_000_000, tags: {}, fields: { depth: 2 } },
@@ -99,38 +99,38 @@ test('what the database refuses is counted, what stands beside it is stored', as
   ];
   const good = Array.from({ length: 40 }, (_, n) => depth(start + 10 + n, n));
   const mixed = bad.flatMap((point, n) => [...good.slice(n * 10, n * 10 + 10), point]);
-  assert.deepEqual(await store.write(origin, mixed, never), { refused: bad.length });
+  assert.deepEqual(await store.write([{ origin, points: mixed }], never), { refused: bad.length });
   assert.equal((await rows('SELECT "depth" FROM "queue"')).length, 41);
   assert.equal(store.problem(), undefined);
 });
 
 test('a point without a time does not take the time of the server', async (t) => {
   const { store, rows } = await setup(t);
-  for (let n = 0; n < 2; n += 1) await store.write(origin, [depth(0, 1)], never);
+  for (let n = 0; n < 2; n += 1) await store.write([{ origin, points: [depth(0, 1)] }], never);
   assert.deepEqual(await rows('SELECT "depth" FROM "queue"'), [[1, 1]]);
 });
 
 test('points older than the database keeps are counted at once', async (t) => {
   const { influxdb, store, rows } = await setup(t);
-  await store.write(origin, [depth(start, 1)], never);
+  await store.write([{ origin, points: [depth(start, 1)] }], never);
   await influxdb.query('mail-1', 'ALTER RETENTION POLICY "autogen" ON "mail-1" DURATION 2d SHARD DURATION 1h');
   const old = Array.from({ length: 100 }, (_, n) => depth(start - 10 * 86_400_000 + n, n));
-  assert.deepEqual(await store.write(origin, [...old, depth(start + 1, 2)], never), { refused: 100 });
+  assert.deepEqual(await store.write([{ origin, points: [...old, depth(start + 1, 2)] }], never), { refused: 100 });
   assert.equal((await rows('SELECT "depth" FROM "queue"')).length, 2);
 });
 
 test('a server that is away throws, names itself and the option, and takes the very next write when it is back', async (t) => {
   const { influxdb, store, rows } = await setup(t);
-  await store.write(origin, [depth(start, 1)], never);
+  await store.write([{ origin, points: [depth(start, 1)] }], never);
   await influxdb.stop();
-  await assert.rejects(store.write(origin, [depth(start + 1, 2)], never), {
+  await assert.rejects(store.write([{ origin, points: [depth(start + 1, 2)] }], never), {
     message: new RegExp(
       '^Cannot write to http://127.0.0.1:' + influxdb.port + ', database mail-1: .*ECONNREFUSED.*option store',
     ),
   });
   assert.match(store.problem() ?? '', /ECONNREFUSED/);
   await influxdb.start();
-  assert.deepEqual(await store.write(origin, [depth(start + 1, 2)], never), { refused: 0 });
+  assert.deepEqual(await store.write([{ origin, points: [depth(start + 1, 2)] }], never), { refused: 0 });
   assert.equal(store.problem(), undefined);
   assert.equal((await rows('SELECT "depth" FROM "queue"')).length, 2);
 });
@@ -139,9 +139,9 @@ test('one answer 500 does not make the next writes fail, and keeps the points', 
   let status = 500;
   const port = await startHttp(t, () => ({ status, headers: { 'x-influxdb-version': '1.6.7' }, body: '' }));
   const store = open(port);
-  await assert.rejects(store.write(origin, [depth(start, 1)], never));
+  await assert.rejects(store.write([{ origin, points: [depth(start, 1)] }], never));
   status = 204;
-  assert.deepEqual(await store.write(origin, [depth(start, 1)], never), { refused: 0 });
+  assert.deepEqual(await store.write([{ origin, points: [depth(start, 1)] }], never), { refused: 0 });
 });
 
 test('a 400 from something that is not InfluxDB throws no points away', async (t) => {
@@ -150,13 +150,16 @@ test('a 400 from something that is not InfluxDB throws no points away', async (t
     headers: {},
     body: 'Client sent an HTTP request to an HTTPS server.',
   }));
-  await assert.rejects(open(port).write(origin, [depth(start, 1)], never), /HTTPS server/);
+  await assert.rejects(open(port).write([{ origin, points: [depth(start, 1)] }], never), /HTTPS server/);
 });
 
 test('a wrong password throws', async (t) => {
   const body = '{"error":"authorization failed"}';
   const port = await startHttp(t, () => ({ status: 401, headers: { 'x-influxdb-version': '1.6.7' }, body }));
-  await assert.rejects(open(port).write(origin, [depth(start, 1)], never), /authorization failed.*option store/);
+  await assert.rejects(
+    open(port).write([{ origin, points: [depth(start, 1)] }], never),
+    /authorization failed.*option store/,
+  );
 });
 
 async function startHttp(
@@ -196,8 +199,8 @@ test('both stores give the same answer to the same question', async (t) => {
     ...['b', 'a'].flatMap((name) => [account(start + 100, name), account(start + 30_000, name)]),
   ];
   for (const one of [store, sqlite]) {
-    await one.write(origin, points, never);
-    await one.write({ tenant: 'acme', agent: 'nas-2' }, [depth(start + 50, 99)], never);
+    await one.write([{ origin, points }], never);
+    await one.write([{ origin: { tenant: 'acme', agent: 'nas-2' }, points: [depth(start + 50, 99)] }], never);
   }
   for (const aggregate of ['sum', 'last', 'max', 'mean'] as const) {
     for (const question of [query, { ...query, metric: 'account' as const, field: 'up' }]) {

@@ -47,11 +47,11 @@ test('writing the same points again changes nothing, over a restart', async (t) 
   const { open, rows } = setup(t);
   const points = [depth(start, 1), depth(start + 1, 2), depth(start + 2, 3)];
   const store = open();
-  await store.write(origin, points, never);
-  await store.write(origin, points.slice(1), never);
+  await store.write([{ origin, points }], never);
+  await store.write([{ origin, points: points.slice(1) }], never);
   await store.close();
   const again = open();
-  await again.write(origin, points, never);
+  await again.write([{ origin, points }], never);
   assert.equal(rows(), 3);
   assert.deepEqual(await again.query(query), [{ tags: {}, values: [[start, 3]] }]);
   await again.close();
@@ -95,8 +95,8 @@ for (const [aggregate, values] of cases) {
     const { open } = setup(t);
     const store = open();
     const inside = [depth(start, 1), depth(start + 4_000, 3), depth(start + 9_999, 2), depth(start + 20_000, 9)];
-    await store.write(origin, [...inside, depth(start - 1, 50), depth(start + 60_000, 60)], never);
-    await store.write({ tenant: 'acme', agent: 'nas-2' }, [depth(start + 5, 70)], never);
+    await store.write([{ origin, points: [...inside, depth(start - 1, 50), depth(start + 60_000, 60)] }], never);
+    await store.write([{ origin: { tenant: 'acme', agent: 'nas-2' }, points: [depth(start + 5, 70)] }], never);
     assert.deepEqual(await store.query({ ...query, aggregate }), [{ tags: {}, values }]);
     await store.close();
   });
@@ -107,7 +107,7 @@ test('query() gives one series for each combination of tags', async (t) => {
   const store = open();
   const zone = (name: string, state: number) =>
     createPoint('dnsbl', start, { target: '192.0.2.1', zone: name }, { state, reason: 'why' });
-  await store.write(origin, [zone('b.test', 1), zone('a.test', 0)], never);
+  await store.write([{ origin, points: [zone('b.test', 1), zone('a.test', 0)] }], never);
   assert.deepEqual(await store.query({ ...query, metric: 'dnsbl', field: 'state' }), [
     { tags: { target: '192.0.2.1', zone: 'a.test' }, values: [[start, 0]] },
     { tags: { target: '192.0.2.1', zone: 'b.test' }, values: [[start, 1]] },
@@ -118,7 +118,10 @@ test('query() gives one series for each combination of tags', async (t) => {
 test('only numbers of the catalogue make a series', async (t) => {
   const { open } = setup(t);
   const store = open();
-  await store.write(origin, [createPoint('account', start, { account: 'a' }, { up: 1, problem: 'none' })], never);
+  await store.write(
+    [{ origin, points: [createPoint('account', start, { account: 'a' }, { up: 1, problem: 'none' })] }],
+    never,
+  );
   for (const field of ['problem', 'nothing', "x') --", 'constructor'])
     assert.deepEqual(await store.query({ ...query, metric: 'account', field }), [], field);
   assert.equal((await store.query({ ...query, metric: 'account', field: 'up' })).length, 1);
@@ -129,11 +132,14 @@ test('points older than 400 days are removed, once a day', async (t) => {
   const { open, rows, time } = setup(t);
   const store = open();
   const day = 86_400_000;
-  await store.write(origin, [depth(start - 401 * day, 1), depth(start - 399 * day, 2), depth(start, 3)], never);
+  await store.write(
+    [{ origin, points: [depth(start - 401 * day, 1), depth(start - 399 * day, 2), depth(start, 3)] }],
+    never,
+  );
   assert.equal(rows(), 2);
   time.wall += 2 * day;
   time.monotonic += 2 * day;
-  await store.write(origin, [depth(time.wall, 4)], never);
+  await store.write([{ origin, points: [depth(time.wall, 4)] }], never);
   assert.equal(rows(), 2);
   await store.close();
 });

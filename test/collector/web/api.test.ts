@@ -212,7 +212,7 @@ test('a series comes from the store in steps that begin at `from`', async (t) =>
   const points = [1, 2, 61_000, 3_600_000].map((after) =>
     reading('mail_in', seenAt + after, tags, { count: 1, delay_seconds: after }),
   );
-  await store.write({ tenant: 'acme', agent: 'nas-1' }, points, new AbortController().signal);
+  await store.write([{ origin: { tenant: 'acme', agent: 'nas-1' }, points }], new AbortController().signal);
   const ask =
     '/api/agents/acme/nas-1/series?metric=mail_in&field=count&from=2030-01-31T12:00:00Z&to=' + (seenAt + 3_600_000);
   assert.deepEqual((await get(ask + '&step=60&aggregate=sum')).json(), {

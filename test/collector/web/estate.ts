@@ -220,9 +220,9 @@ async function fillStore(
     const depth = stuck ? Math.min(14, Math.ceil((45 * minute - (now - at)) / (3 * minute))) : chance() < busy ? 1 : 0;
     points.push(reading('queue', at + 3, {}, { depth, oldest_seconds: stuck ? 2_700 - (now - at) / 1_000 : depth }));
     if (points.length > 4_000) {
-      await store.write({ tenant, agent }, points, signal);
+      await store.write([{ origin: { tenant, agent }, points }], signal);
       points = [];
     }
   }
-  await store.write({ tenant, agent }, points, signal);
+  await store.write([{ origin: { tenant, agent }, points }], signal);
 }

@@ -164,7 +164,7 @@ test('news appears without a reload, in place, and the keyboard reaches every ag
   await page.locator('.said', { hasText: 'last hour' }).waitFor();
   const before = await text(page, '.said');
   const points = [reading('mail_in', now, { account: 'info', outcome: 'delivered' }, { count: 1_000 })];
-  await store.write({ tenant: 'acme', agent: 'nas-1' }, points, new AbortController().signal);
+  await store.write([{ origin: { tenant: 'acme', agent: 'nas-1' }, points }], new AbortController().signal);
   await waitFor('the chart to take the new mail in', async () => (await text(page, '.said')) !== before);
   assert.deepEqual(complaints, []);
 });

@@ -21,21 +21,19 @@ test('the last 24 hours are counted by half hours and outcome, the mean delay we
   const to = Math.floor(clock.now() / halfHour) * halfHour + halfHour;
   const mail = (at: number, account: string, outcome: string, delay: number): Point =>
     reading('mail_in', at, { account, outcome }, { count: 1, delay_seconds: delay });
-  await store.write(
-    { tenant: 'acme', agent: 'nas-1' },
-    [
-      mail(to - 1, 'info', 'delivered', 10),
-      mail(to - 2, 'info', 'delivered', 10),
-      mail(to - 3, 'info', 'delivered', 10),
-      mail(to - halfHour - 1, 'sales', 'delivered', 50),
-      mail(to - 5, 'info', 'quarantined', 9_999),
-      mail(to - 48 * halfHour, 'info', 'delivered', 10),
-      mail(to - 48 * halfHour - 1, 'info', 'delivered', 9_999),
-      reading('mail_out', to - 1, { relay: 'r', outcome: 'sent' }, { count: 1 }),
-      reading('mail_out', to - 2, { relay: 'r', outcome: 'failed' }, { count: 1 }),
-    ],
-    forever,
-  );
+  const origin = { tenant: 'acme', agent: 'nas-1' };
+  const points = [
+    mail(to - 1, 'info', 'delivered', 10),
+    mail(to - 2, 'info', 'delivered', 10),
+    mail(to - 3, 'info', 'delivered', 10),
+    mail(to - halfHour - 1, 'sales', 'delivered', 50),
+    mail(to - 5, 'info', 'quarantined', 9_999),
+    mail(to - 48 * halfHour, 'info', 'delivered', 10),
+    mail(to - 48 * halfHour - 1, 'info', 'delivered', 9_999),
+    reading('mail_out', to - 1, { relay: 'r', outcome: 'sent' }, { count: 1 }),
+    reading('mail_out', to - 2, { relay: 'r', outcome: 'failed' }, { count: 1 }),
+  ];
+  await store.write([{ origin, points }], forever);
   const gate = createGate({ clock, running: 1, waiting: 9, deadlineMs: 1_000 });
   const recent = createRecent({ store, gate, clock, log });
   const fed = createHandFed();
