@@ -6,9 +6,9 @@ import type { Log } from '#shared/log.ts';
 import { createMeter, createPoint } from '#shared/meter.ts';
 import type { Point } from '#shared/meter.ts';
 import { encodeBatch } from '#shared/wire.ts';
-import type { ReportConfig } from '../config.ts';
 import type { Outbox } from './outbox.ts';
 import { createPublisher } from './publisher.ts';
+import type { ReportConfig } from './report-options.ts';
 import type { Telemetry } from './telemetry.ts';
 
 /** What it says again and again need not be kept: the last of it is enough. */
@@ -16,8 +16,9 @@ const maxBatches = 10;
 
 export function createHeldReport(options: {
   readonly config: ReportConfig;
-  readonly password: string;
+  readonly password: string | (() => string);
   readonly ca?: string;
+  readonly folder?: string;
   readonly origin: string;
   readonly tenant: string;
   readonly agent: string;
@@ -38,6 +39,7 @@ export function createHeldReport(options: {
     user: config.user ?? tenant + '/' + agent,
     password: options.password,
     ...(options.ca === undefined ? {} : { ca: options.ca }),
+    ...(options.folder === undefined ? {} : { folder: options.folder }),
     address: { tenant, agent },
     version,
     outbox,
@@ -75,7 +77,7 @@ export function createHeldReport(options: {
   };
 }
 
-function createMemoryOutbox(clock: Clock): Outbox {
+function createMemoryOutbox(clock: Clock): Omit<Outbox, 'close'> {
   const id = 'h-' + randomBytes(12).toString('hex');
   const batches: { readonly seq: number; readonly at: number; readonly points: readonly Point[] }[] = [];
   let seq = 0;
@@ -96,7 +98,11 @@ function createMemoryOutbox(clock: Clock): Outbox {
       while (batches[0] !== undefined && batches[0].seq <= upTo) batches.shift();
       return 'forgotten';
     },
-    health: () => ({ batches: batches.length, bytes: 0, oldestSeconds: 0, dropped: 0 }),
-    close: () => {},
+    breakUp(seq) {
+      const at = batches.findIndex((batch) => batch.seq === seq);
+      if (at >= 0) batches.splice(at, 1);
+      return 'aside';
+    },
+    health: () => ({ batches: batches.length, bytes: 0, oldestSeconds: 0, dropped: 0, aside: 0, unheardSeconds: 0 }),
   };
 }

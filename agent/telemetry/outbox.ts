@@ -1,28 +1,34 @@
 // The outbox: batches in the order in which they were made, on disk until the collector says that it has stored them.
 // Promises: numbers go up without gaps; two points of one series never share a time (InfluxDB would overwrite silently);
-// a batch fits into a message; above the size limit the oldest are dropped and counted.
+// a batch fits into a message; above the limits of size and age the oldest are dropped and counted.
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Clock } from '#shared/clock.ts';
 import type { Journal } from '#shared/journal.ts';
 import type { Point } from '#shared/meter.ts';
 import { transaction } from '#shared/sqlite.ts';
-import { encodeBatch, maxMessageBytes } from '#shared/wire.ts';
-import { createMeta, openOutboxFile } from './outbox-file.ts';
+import { encodeBatch } from '#shared/wire.ts';
+import { createLived } from './lived.ts';
+import { createMeta, openOutboxFile, pack, unpack } from './outbox-file.ts';
 import type { Meta } from './outbox-file.ts';
 import { createSeriesTimes } from './series-times.ts';
+import { split } from './split.ts';
 
-/** Room for the frame of a batch around its points: names, numbers, brackets. */
-const frameBytes = 512;
-const maxPointsBytes = maxMessageBytes - frameBytes;
 const journalStep = 500;
+/** Set aside for a person to look at; the oldest go. */
+const maxAside = 1_000;
+const dayMs = 86_400_000;
 
 export type StoredBatch = { readonly seq: number; readonly payload: string };
 export type OutboxHealth = {
   readonly batches: number;
   readonly bytes: number;
   readonly oldestSeconds: number;
+  /** Points, since the outbox was made. */
   readonly dropped: number;
+  readonly aside: number;
+  /** Since the collector acknowledged something, while the agent ran. */
+  readonly unheardSeconds: number;
 };
 
 export type Outbox = {
@@ -38,6 +44,11 @@ export type Outbox = {
    * new life begins, and 'renewed' says so.
    */
   readonly acknowledge: (seq: number) => 'forgotten' | 'renewed';
+  /**
+   * The connection breaks at this batch, and the collector does not have it: its halves come again, last and under numbers of
+   * their own; a single point at which it breaks is set aside when `mayEnd`. In one transaction.
+   */
+  readonly breakUp: (seq: number, mayEnd: boolean) => 'halved' | 'aside' | 'kept';
   readonly health: () => OutboxHealth;
   readonly close: () => void;
 };
@@ -46,20 +57,29 @@ export function openOutbox(options: {
   readonly folder: string;
   readonly journal: Journal;
   readonly maxBytes: number;
+  /** Older ones are dropped; 30 when absent. */
+  readonly maxDays?: number;
   readonly clock: Clock;
   /** Told when a damaged file was set aside and a new one begun. */
   readonly onDamaged?: (error: unknown) => void;
+  /** Told what was dropped because of the limits. */
+  readonly onDropped?: (points: number) => void;
 }): Outbox {
   const { journal, clock } = options;
+  const maxAgeMs = (options.maxDays ?? 30) * dayMs;
   const db = openOutboxFile(join(options.folder, 'outbox.db'), options.onDamaged);
   const meta = createMeta(db);
+  const lived = createLived(meta, clock);
   const newId = (): string => meta.set('id', 'o-' + randomBytes(12).toString('hex'));
   let id = meta.text('id') ?? newId();
   const times = createSeriesTimes(db);
-  const insert = db.prepare('INSERT INTO batch (at, bytes, points) VALUES (?, ?, ?)');
+  const insert = db.prepare('INSERT INTO batch (at, lived, bytes, size, points) VALUES (?, ?, ?, ?, ?)');
   const select = db.prepare('SELECT seq, at, points FROM batch WHERE seq > ? ORDER BY seq LIMIT ?');
   const remove = db.prepare('DELETE FROM batch WHERE seq <= ? RETURNING bytes');
-  const first = db.prepare('SELECT seq, at FROM batch ORDER BY seq LIMIT 1');
+  const removeOne = db.prepare('DELETE FROM batch WHERE seq = ? RETURNING at, lived, bytes, points');
+  const setAside = db.prepare('INSERT INTO aside (at, points) VALUES (?, ?)');
+  const trimAside = db.prepare('DELETE FROM aside WHERE id <= ?');
+  const first = db.prepare('SELECT seq, at, lived FROM batch ORDER BY seq LIMIT 1');
   const given = db.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'batch'");
   const measure = db.prepare('SELECT count(*) AS batches, coalesce(sum(bytes), 0) AS bytes FROM batch');
   /** Counted along, since after a long outage the table is large; undefined when it must be counted anew. */
@@ -74,9 +94,9 @@ export function openOutbox(options: {
     return size;
   }
 
-  function forget(seq: number): void {
+  function countOut(rows: readonly Readonly<Record<string, unknown>>[]): void {
     const now = held();
-    for (const row of remove.all(seq)) {
+    for (const row of rows) {
       now.batches -= 1;
       now.bytes -= Number(row['bytes']);
     }
@@ -92,37 +112,42 @@ export function openOutbox(options: {
     }
   }
 
-  function insertAll(points: readonly Point[]): number {
-    const at = clock.now();
-    const groups = split(points.map((point) => times.apart(point)));
+  function insertOne(points: readonly Point[], at: number, age: number): void {
+    const packed = pack(JSON.stringify(points));
     const now = held();
-    for (const group of groups) {
-      insert.run(at, Buffer.byteLength(group), group);
-      now.batches += 1;
-      now.bytes += Buffer.byteLength(group);
-    }
+    insert.run(at, age, packed.length, points.length, packed);
+    now.batches += 1;
+    now.bytes += packed.length;
+  }
+
+  function insertAll(points: readonly Point[]): number {
+    const groups = split(points.map((point) => times.apart(point)));
+    for (const group of groups) insertOne(group, clock.now(), lived.now());
+    lived.save();
     return groups.length;
   }
 
+  /** The oldest, as far as they are too old or too many. */
   function drop(): void {
-    const excess = held().bytes - options.maxBytes;
-    if (excess <= 0) return;
-    let freed = 0;
+    let excess = held().bytes - options.maxBytes;
+    const born = lived.now() - maxAgeMs;
+    if (excess <= 0 && Number(first.get()?.['lived'] ?? Infinity) >= born) return;
     let last = 0;
     let points = 0;
-    for (const row of db.prepare('SELECT seq, bytes, points FROM batch ORDER BY seq').iterate()) {
+    for (const row of db.prepare('SELECT seq, lived, bytes, size FROM batch ORDER BY seq').iterate()) {
+      if (excess <= 0 && Number(row['lived']) >= born) break;
       last = Number(row['seq']);
-      freed += Number(row['bytes']);
-      points += countPoints(String(row['points']));
-      if (freed >= excess) break;
+      excess -= Number(row['bytes']);
+      points += Number(row['size']);
     }
-    forget(last);
-    meta.set('dropped', String(Number(meta.text('dropped') ?? 0) + points));
+    countOut(remove.all(last));
+    meta.set('dropped', String(meta.number('dropped') + points));
+    options.onDropped?.(points);
   }
 
   /** One step of the journal in one transaction with the position up to which it was taken. */
   function takeJournal(): { readonly batches: number; readonly more: boolean } {
-    const { lastId, points } = journal.read(Number(meta.text('journal') ?? 0), journalStep);
+    const { lastId, points } = journal.read(meta.number('journal'), journalStep);
     if (points.length === 0) return { batches: 0, more: false };
     const batches = change(() => {
       meta.set('journal', String(lastId));
@@ -134,6 +159,27 @@ export function openOutbox(options: {
     // A crash before this line: the position keeps the same rows from being taken twice.
     journal.forget(lastId);
     return { batches, more: points.length === journalStep };
+  }
+
+  function breakUp(seq: number, mayEnd: boolean): 'halved' | 'aside' | 'kept' {
+    const [row] = removeOne.all(seq);
+    if (row === undefined) return 'kept';
+    countOut([row]);
+    const points = unpack(row['points']);
+    const [at, age] = [Number(row['at']), Number(row['lived'])];
+    if (points.length > 1) {
+      const middle = Math.ceil(points.length / 2);
+      for (const half of [points.slice(0, middle), points.slice(middle)]) insertOne(half, at, age);
+      return 'halved';
+    }
+    if (mayEnd) {
+      const { lastInsertRowid } = setAside.run(at, pack(JSON.stringify(points)));
+      trimAside.run(Number(lastInsertRowid) - maxAside);
+      meta.set('aside', String(meta.number('aside') + points.length));
+      return 'aside';
+    }
+    insertOne(points, at, age);
+    return 'kept';
   }
 
   return {
@@ -158,9 +204,11 @@ export function openOutbox(options: {
       const rows = select.all(afterSeq, limit);
       const oldest = Number(first.get()?.['seq'] ?? 1);
       return rows.map((row) => {
-        const points = JSON.parse(String(row['points'])) as readonly Point[]; // written by insertAll()
         const seq = Number(row['seq']);
-        return { seq, payload: encodeBatch({ outbox: id, seq, oldest, at: Number(row['at']), points }) };
+        return {
+          seq,
+          payload: encodeBatch({ outbox: id, seq, oldest, at: Number(row['at']), points: unpack(row['points']) }),
+        };
       });
     },
     acknowledge(seq) {
@@ -168,15 +216,19 @@ export function openOutbox(options: {
         id = newId();
         return 'renewed';
       }
-      change(() => forget(seq));
+      change(() => countOut(remove.all(seq)));
+      lived.heard();
       return 'forgotten';
     },
+    breakUp: (seq, mayEnd) => change(() => breakUp(seq, mayEnd)),
     health() {
       const since = first.get()?.['at'];
       return {
         ...held(),
         oldestSeconds: typeof since === 'number' ? Math.max(0, Math.round((clock.now() - since) / 1_000)) : 0,
-        dropped: Number(meta.text('dropped') ?? 0),
+        dropped: meta.number('dropped'),
+        aside: meta.number('aside'),
+        unheardSeconds: Math.round(lived.unheardMs() / 1_000),
       };
     },
     close() {
@@ -191,34 +243,9 @@ export function openOutbox(options: {
  * unread. The row at the position is still there only when we died between taking and forgetting.
  */
 function resumeJournal(journal: Journal, meta: Meta): void {
-  const position = Number(meta.text('journal') ?? 0);
+  const position = meta.number('journal');
   if (position === 0) return;
   const { lastId, points } = journal.read(position - 1, 1);
   if (lastId === position && JSON.stringify(points[0]) === meta.text('journal-last')) journal.forget(position);
   else meta.set('journal', '0');
-}
-
-/** JSON arrays of points, each small enough for one message. */
-function split(points: readonly Point[]): readonly string[] {
-  const groups: string[] = [];
-  let group: string[] = [];
-  let bytes = 2;
-  for (const point of points) {
-    const text = JSON.stringify(point);
-    const size = Buffer.byteLength(text) + 1;
-    if (group.length > 0 && bytes + size > maxPointsBytes) {
-      groups.push('[' + group.join(',') + ']');
-      group = [];
-      bytes = 2;
-    }
-    group.push(text);
-    bytes += size;
-  }
-  if (group.length > 0) groups.push('[' + group.join(',') + ']');
-  return groups;
-}
-
-function countPoints(text: string): number {
-  const points: unknown = JSON.parse(text);
-  return Array.isArray(points) ? points.length : 0;
 }

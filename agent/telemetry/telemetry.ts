@@ -5,11 +5,14 @@ import type { Journal } from '#shared/journal.ts';
 import type { Log } from '#shared/log.ts';
 import { createMeter } from '#shared/meter.ts';
 import type { Meter, Point } from '#shared/meter.ts';
-import type { ReportConfig } from '../config.ts';
+import type { Command, Reply } from '#shared/wire.ts';
 import { openOutbox } from './outbox.ts';
 import type { Outbox, OutboxHealth } from './outbox.ts';
 import { createPublisher } from './publisher.ts';
-import type { Publisher } from './publisher.ts';
+import type { Goodbye, Publisher } from './publisher.ts';
+import type { ReportConfig } from './report-options.ts';
+import { createSilence } from './silence.ts';
+import type { SilenceNote } from './silence.ts';
 
 export type TelemetryHealth = OutboxHealth & {
   readonly connected: boolean;
@@ -27,10 +30,12 @@ export type Telemetry = {
 const journalEveryMs = 1_000;
 /** Gauges that may wait for one flush: a room that speaks without end must not eat the memory. */
 const maxPending = 5_000;
+const noOutbox: OutboxHealth = { batches: 0, bytes: 0, oldestSeconds: 0, dropped: 0, aside: 0, unheardSeconds: 0 };
 
 export function createTelemetry(options: {
   readonly config: ReportConfig;
-  readonly password: string;
+  /** Asked before each connection. */
+  readonly password: string | (() => string);
   readonly ca?: string;
   /** File and option, for the log; `report` when absent. */
   readonly origin?: string;
@@ -44,6 +49,14 @@ export function createTelemetry(options: {
   readonly log: Log;
   /** Told when this state, or this identity, is in use elsewhere. */
   readonly onDoubt?: (reason: string) => void;
+  /** Public key to which the collector may seal a configuration. */
+  readonly key?: string;
+  /** A command of the collector; never throws. */
+  readonly onCommand?: (command: Command) => Promise<Omit<Reply, 'v'>>;
+  /** Tells people by mail that the collector is not heard; resolves when somebody took it, throws when nobody did. */
+  readonly tell?: (note: SilenceNote) => Promise<void>;
+  /** Why the agent ends. */
+  readonly goodbye?: () => Goodbye;
   /** Called before each flush: says the gauges that no room says by itself. */
   readonly gauges: () => void;
 }): Telemetry {
@@ -55,6 +68,17 @@ export function createTelemetry(options: {
   let publisher: Publisher | undefined;
   let running: Promise<void> | undefined;
   let failing = '';
+  let toldDropped = false;
+  const silence = createSilence({
+    afterHours: config.tell?.afterHours ?? 0,
+    address: { tenant, agent },
+    state: () => ({ unheardSeconds: outbox?.health().unheardSeconds ?? 0, problem: publisher?.problem() ?? '' }),
+    ...(options.tell && { tell: options.tell }),
+    folder: options.folder,
+    clock,
+    random: options.random,
+    log,
+  });
 
   const meter = createMeter({
     clock,
@@ -64,12 +88,12 @@ export function createTelemetry(options: {
   });
 
   function health(): TelemetryHealth {
-    const stored = outbox?.health() ?? { batches: 0, bytes: 0, oldestSeconds: 0, dropped: 0 };
+    const stored = outbox?.health() ?? noOutbox;
     return { ...stored, connected: publisher?.connected() ?? false, problem: publisher?.problem() ?? 'not started' };
   }
 
   function sayOwn(): void {
-    const { batches, bytes, oldestSeconds, dropped } = health();
+    const { batches, bytes, oldestSeconds, dropped, aside } = health();
     const uptime = Math.round((clock.monotonic() - startedAt) / 1_000);
     meter.say(
       'agent',
@@ -81,6 +105,7 @@ export function createTelemetry(options: {
         outbox_bytes: bytes,
         outbox_oldest_seconds: oldestSeconds,
         outbox_dropped: dropped,
+        outbox_aside: aside,
       },
     );
   }
@@ -130,7 +155,12 @@ export function createTelemetry(options: {
         folder: options.folder,
         journal: options.journal,
         maxBytes: config.maxOutboxBytes,
+        ...(config.maxOutboxDays === undefined ? {} : { maxDays: config.maxOutboxDays }),
         clock,
+        onDropped(points) {
+          if (!toldDropped) log.warn({ points }, 'the outbox is over its limits: the oldest measurements are dropped');
+          toldDropped = true;
+        },
         onDamaged: (error) =>
           log.error({ error: describe(error) }, 'outbox.db is damaged: set aside, a new one begins'),
       });
@@ -140,7 +170,10 @@ export function createTelemetry(options: {
         user: config.user ?? tenant + '/' + agent,
         password: options.password,
         ...(options.ca === undefined ? {} : { ca: options.ca }),
+        folder: options.folder,
         address: { tenant, agent },
+        ...(options.key === undefined ? {} : { key: options.key }),
+        ...(options.onCommand && { onCommand: options.onCommand }),
         version: options.version,
         outbox,
         clock,
@@ -149,14 +182,14 @@ export function createTelemetry(options: {
         ...(options.onDoubt && { onDoubt: options.onDoubt }),
       });
       publisher.start();
-      running = run();
+      running = Promise.all([run(), silence.run(stopping.signal)]).then(() => {});
       return Promise.resolve();
     },
     async stop() {
       stopping.abort();
       await running;
       if (outbox !== undefined) flush();
-      await publisher?.stop();
+      await publisher?.stop(options.goodbye?.());
       outbox?.close();
       outbox = undefined;
     },

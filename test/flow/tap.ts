@@ -7,6 +7,7 @@ import { parser } from 'mqtt-packet';
 export type TappedBatch = {
   readonly outbox: string;
   readonly seq: number;
+  readonly oldest: number;
   readonly points: readonly (readonly [
     name: string,
     at: number,
@@ -39,6 +40,7 @@ export async function startTap(options: {
   function note(topic: string, payload: Buffer): void {
     if (topic.endsWith('/up')) {
       const batch = JSON.parse(payload.toString('utf8')) as TappedBatch; // a test may throw here: then the agent sent nonsense
+      if (batch.seq < batch.oldest) return; // a question for the last number, no batch
       if (batches.has(batch.seq)) repeated += 1;
       batches.set(batch.seq, batch);
       outboxes.add(batch.outbox);

@@ -57,7 +57,7 @@ test(
       store,
       broker: (parts) =>
         createExternalBroker({
-          config: { kind: 'external', url: mosquitto.url, user: 'collector' },
+          config: { kind: 'external', url: mosquitto.url, user: 'collector', urls: [] },
           password: 'secret',
           ...parts,
         }),

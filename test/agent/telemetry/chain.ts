@@ -18,6 +18,15 @@ import type { Store } from '../../../collector/store/store.ts';
 export const tenant = 'acme';
 export const agent = 'nas-1';
 export const password = 'right';
+/** As the schema gives them. */
+export const reportOptions = {
+  password: { env: 'UNUSED' },
+  flushSeconds: 5,
+  maxOutboxBytes: 268_435_456,
+  maxOutboxDays: 30,
+  allow: [],
+  tell: { afterHours: 0, to: [] },
+};
 const log = createLog({ name: 'test', level: 'silent' });
 const common = { clock: systemClock, random: Math.random, log };
 
@@ -37,7 +46,7 @@ export async function startAgentSide(options: { readonly folder: string; readonl
   const journal = createJournal(db);
   const open = (): Telemetry => {
     const telemetry: Telemetry = createTelemetry({
-      config: { url: options.url, password: { env: 'UNUSED' }, flushSeconds: 1, maxOutboxBytes: 268_435_456 },
+      config: { ...reportOptions, url: options.url, flushSeconds: 1 },
       password,
       tenant,
       agent,

@@ -10,15 +10,17 @@ import { createJournal, journalSchema } from '#shared/journal.ts';
 import { createLog } from '#shared/log.ts';
 import { createPoint } from '#shared/meter.ts';
 import { openDatabase } from '#shared/sqlite.ts';
+import { unpack } from '../../../agent/telemetry/outbox-file.ts';
 import { createTelemetry } from '../../../agent/telemetry/telemetry.ts';
 import { waitFor } from '../../lab/wait.ts';
+import { reportOptions } from './chain.ts';
 
 function setup(t: TestContext, gauges: () => void = () => {}) {
   const folder = mkdtempSync(join(tmpdir(), 'mailferry-telemetry-'));
   const db = openDatabase({ path: ':memory:', schema: [journalSchema] });
   const journal = createJournal(db);
   const telemetry = createTelemetry({
-    config: { url: 'mqtt://127.0.0.1:1', password: { env: 'UNUSED' }, flushSeconds: 3_600, maxOutboxBytes: 1e9 },
+    config: { ...reportOptions, url: 'mqtt://127.0.0.1:1', flushSeconds: 3_600 },
     password: 'right',
     tenant: 'acme',
     agent: 'nas-1',
@@ -38,9 +40,9 @@ function setup(t: TestContext, gauges: () => void = () => {}) {
   /** Names of what the file holds, by a connection of its own. */
   const stored = (): readonly string[] => {
     const file = new DatabaseSync(join(folder, 'outbox.db'), { readOnly: true });
-    const rows = file.prepare("SELECT p.value ->> 'name' AS name FROM batch, json_each(batch.points) AS p").all();
+    const rows = file.prepare('SELECT points FROM batch').all();
     file.close();
-    return rows.map((row) => String(row['name']));
+    return rows.flatMap((row) => unpack(row['points'])).map((point) => point.name);
   };
   return { telemetry, journal, stored };
 }
