@@ -1,13 +1,15 @@
 // The agent's configuration: one schema, one file, and the checks that a schema cannot express.
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { closed, idSchema, secondsSchema, tlsSchema } from '#shared/config-fields.ts';
+import { closed, idSchema, tlsSchema } from '#shared/config-fields.ts';
 import { explain, hostSchema, loadConfig, parseConfig, portSchema } from '#shared/config.ts';
 import type { Loaded } from '#shared/config.ts';
 import { loginOptions } from './accounts/options.ts';
 import { findAccountProblem } from './accounts/resolve.ts';
 import { isLocalAddress } from './local/local-address.ts';
 import { endpointOptions } from './net/endpoint-options.ts';
+import { pageSchema } from './page/options.ts';
+import { dnsblSchema, findDnsblProblem } from './probe/dnsbl-options.ts';
 import { findTripProblem, roundTripSchema } from './probe/round-trip/trip-options.ts';
 import { checkSchema, deliveryOptions, findCheckProblem, findDeliveryProblem } from './receive/delivery-options.ts';
 import { fetchOptions } from './receive/fetch-options.ts';
@@ -16,8 +18,6 @@ import type { RelayConfig } from './send/relay/relay-options.ts';
 import { findSubmissionProblem, sendersOf, submissionSchema } from './send/submission/submission-options.ts';
 import type { SubmissionOptions } from './send/submission/submission-options.ts';
 import { reportSchema } from './telemetry/report-options.ts';
-
-const seconds = (standard: number) => secondsSchema(standard, { maximum: 86_400 });
 
 const localSchema = Type.Object(
   {
@@ -63,35 +63,7 @@ const probeSchema = Type.Object(
       'Probe mails that go out by the relay and come back by a mailbox; each leg is timed, lost and late ones are told.',
       Type.Optional(Type.Array(roundTripSchema, { maxItems: 8 })),
     ),
-    dnsbl: explain(
-      'Checks addresses and sender domains against DNS block lists.',
-      Type.Optional(
-        Type.Object(
-          {
-            resolver: explain(
-              "The resolver, as ADDRESS or ADDRESS:PORT ([ADDRESS]:PORT for IPv6); by default the system's.",
-              Type.Optional(Type.String({ minLength: 1 })),
-            ),
-            zones: explain(
-              'Block lists to ask. A key of a list is written into its name (KEY.zen.dq.spamhaus.net) and never shown.',
-              Type.Array(Type.String({ minLength: 3 }), {
-                default: ['zen.spamhaus.org', 'bl.spamcop.net', 'dbl.spamhaus.org'],
-              }),
-            ),
-            addresses: explain(
-              'Public addresses of this site, IPv4 or IPv6, asked of lists of addresses.',
-              Type.Array(Type.String({ minLength: 3 }), { default: [] }),
-            ),
-            domains: explain(
-              'Sender domains, asked of lists of domains.',
-              Type.Array(Type.String({ minLength: 3 }), { default: [] }),
-            ),
-            intervalSeconds: explain('Pause between two rounds, give or take a tenth.', seconds(1_800)),
-          },
-          { ...closed },
-        ),
-      ),
-    ),
+    dnsbl: explain('Checks addresses and sender domains against DNS block lists.', Type.Optional(dnsblSchema)),
   },
   closed,
 );
@@ -131,6 +103,10 @@ export const agentSchema = Type.Object(
       Type.Optional(submissionSchema),
     ),
     probe: explain('Watches the outside world.', Type.Optional(probeSchema)),
+    page: explain(
+      'The own page of the agent: set up, state, queue, quarantine, log. Without it there is none.',
+      Type.Optional(pageSchema),
+    ),
     report: explain('Reports to a collector. Without it nothing is reported.', Type.Optional(reportSchema)),
   },
   closed,
@@ -161,7 +137,7 @@ function checkAgentConfig(loaded: Loaded<AgentConfig>): Loaded<AgentConfig> {
   const check = findCheckProblem(loaded.value.check ?? {});
   if (check !== undefined) throw loaded.refuse(['check', ...check.path], check.found, check.expected);
   checkSubmission(loaded);
-  checkTrips(loaded);
+  checkProbe(loaded);
   return loaded;
 }
 
@@ -194,9 +170,11 @@ function checkLocal(loaded: Loaded<AgentConfig>): void {
   }
 }
 
-function checkTrips(loaded: Loaded<AgentConfig>): void {
+function checkProbe(loaded: Loaded<AgentConfig>): void {
   const { accounts, probe, submission } = loaded.value;
   const site = { accounts: accounts.map(({ id }) => id), sends: submission !== undefined };
+  const lists = probe?.dnsbl && findDnsblProblem(probe.dnsbl);
+  if (lists !== undefined) throw loaded.refuse(['probe', 'dnsbl', ...lists.path], lists.found, lists.expected);
   const problem = findTripProblem(probe?.roundTrips ?? [], site);
   if (problem !== undefined)
     throw loaded.refuse(['probe', 'roundTrips', ...problem.path], problem.found, problem.expected);

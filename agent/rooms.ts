@@ -253,10 +253,14 @@ async function openProbe(base: Base, rooms: Rooms): Promise<void> {
   if (dnsbl === undefined) return;
   const { createProbe } = await import('./probe/probe.ts');
   const { meter, clock, random, log } = roomBase(base, 'probe');
-  const probe = createProbe({ config: { dnsbl }, meter, clock, random, log });
-  const running = probe.run(base.lifecycle.signal);
-  base.lifecycle.onStop('probe', () => running);
-  rooms.probe = probe;
+  rooms.probe = createProbe({
+    config: { dnsbl },
+    key: (index, secret) => base.loaded.secret(['probe', 'dnsbl', 'zones', index, 'key'], secret),
+    meter,
+    clock,
+    random,
+    log,
+  });
 }
 
 /** Flushes of a held agent for each word of one that is not. */

@@ -6,6 +6,7 @@ import type { Base, Rooms } from './rooms.ts';
 
 export async function openWatch(base: Base, rooms: Rooms): Promise<void> {
   const checks: Check[] = [...(rooms.trips?.checks ?? [])];
+  if (rooms.probe?.check !== undefined) checks.push(rooms.probe.check);
   if (checks.length === 0) return;
   const { createSchedule } = await import('./probe/schedule.ts');
   const { clock, log, meter, random } = roomBase(base, 'probe');

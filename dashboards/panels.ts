@@ -324,7 +324,7 @@ const phases = [
   ['first_byte_seconds', 'first byte'],
 ] as const;
 
-const dnsblColors = ['green', 'red', 'blue', 'orange', 'purple'] as const;
+const dnsblColors = ['green', 'red', 'blue', 'orange', 'purple', 'gray'] as const;
 const dnsblWords = words(
   dnsblStates.map((state, value) => [value, state.replaceAll('-', ' '), dnsblColors[value] ?? 'gray'] as const),
 );

@@ -179,8 +179,31 @@ export const metrics = {
     help: 'One address or domain at one DNS block list',
     tags: ['target', 'zone'],
     fields: {
-      state: number('state', '0 clean, 1 listed, 2 refused, 3 error, 4 zone unhealthy'),
+      state: number(
+        'state',
+        'Of the last answer: 0 clean, 1 listed, 2 refused, 3 error, 4 zone unhealthy, 5 gone (no longer ours)',
+      ),
+      level: number('level', 'What is told after a second answer: 0 nothing, 1 worth knowing, 2 warning, 3 critical'),
+      class: text('What it is accused of: spam, exploited, policy, network, domain, abused, listed; or good'),
       reason: text("The list's own words or the error; when clean empty, or a listing that is expected (policy list)"),
+    },
+  },
+  dnsbl_target: {
+    kind: 'gauge',
+    help: 'One address or domain at all lists together',
+    tags: ['target'],
+    fields: {
+      listed: number('lists', 'Lists that hold it, by two answers each'),
+      doubtful: number('bool', '1 while most lists began to list it at once, which is not believed for 6 hours'),
+    },
+  },
+  dnsbl_zone: {
+    kind: 'gauge',
+    help: 'One DNS block list',
+    tags: ['zone'],
+    fields: {
+      blind_seconds: number('s', 'For how long nothing could be learned from it; 0 while it answers'),
+      problem: text('Why, empty when it answers'),
     },
   },
   probe: {
@@ -318,7 +341,7 @@ export type AccountError = (typeof accountErrors)[number];
 export const tripStates = ['ok', 'late', 'lost', 'bounced', 'refused', 'none'] as const;
 export type TripState = (typeof tripStates)[number];
 
-export const dnsblStates = ['clean', 'listed', 'refused', 'error', 'zone-unhealthy'] as const;
+export const dnsblStates = ['clean', 'listed', 'refused', 'error', 'zone-unhealthy', 'gone'] as const;
 export type DnsblState = (typeof dnsblStates)[number];
 
 export function isMetricName(name: string): name is MetricName {

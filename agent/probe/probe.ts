@@ -1,131 +1,176 @@
-// Watches the site's addresses and sender domains on block lists: a round, results, a pause. Wrong options refuse the start
-// (UserError); a network that does not answer is a result like any other.
+// Watches the site's addresses and sender domains on block lists: what a round finds, and what is told of it. Wrong options
+// refuse the start (UserError); a network that does not answer is a result like any other.
 import type { Clock } from '#shared/clock.ts';
-import { UserError, describe } from '#shared/failure.ts';
+import { UserError } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
 import type { Meter } from '#shared/meter.ts';
-import { dnsblStates } from '#shared/metrics.ts';
+import type { Check } from './check.ts';
+import { createDnsCache } from './dns-cache.ts';
+import { createDnsSockets } from './dns-sockets.ts';
 import { createDns } from './dns.ts';
 import type { DnsOptions } from './dns.ts';
+import { findDnsblProblem } from './dnsbl-options.ts';
+import type { DnsblOptions, ZoneOption } from './dnsbl-options.ts';
+import { describeResults } from './dnsbl-findings.ts';
 import { createDnsbl } from './dnsbl.ts';
-import type { Dnsbl, DnsblResult } from './dnsbl.ts';
-import { addressTarget, domainTarget, isPrivate } from './names.ts';
-import type { Target } from './names.ts';
-import { parseResolver, systemResolvers } from './resolvers.ts';
+import type { DnsblResult, ListTarget } from './dnsbl.ts';
+import { isPrivate } from './names.ts';
+import { publicOperator } from './public-resolvers.ts';
+import { parseResolver, showResolver, systemResolvers } from './resolvers.ts';
 import type { Resolver } from './resolvers.ts';
+import { createStandings } from './standings.ts';
+import { createTargets } from './targets.ts';
+import type { Learned } from './targets.ts';
+import { createZonePace, isLineDown } from './zone-pace.ts';
 import { openZone } from './zones.ts';
 import type { Zone } from './zones.ts';
 
-/** The `probe` block of the configuration. */
 export type ProbeOptions = {
-  readonly config: {
-    readonly dnsbl: {
-      readonly resolver?: string;
-      readonly zones: readonly string[];
-      readonly addresses: readonly string[];
-      readonly domains: readonly string[];
-      readonly intervalSeconds: number;
-    };
-  };
+  /** The `probe` block of the configuration. */
+  readonly config: { readonly dnsbl: DnsblOptions };
   readonly meter: Meter;
   readonly clock: Clock;
   /** Even chance in [0, 1). */
   readonly random: () => number;
   readonly log: Log;
+  /** The key of a zone of the configuration, by its place there. */
+  readonly key?: (index: number, secret: NonNullable<Exclude<ZoneOption, string>['key']>) => string;
+  readonly learned?: () => Learned;
   readonly dns?: Pick<DnsOptions, 'timeoutMs' | 'tries'>;
 };
 export type Probe = {
-  /** Rounds until aborted; never throws. */
-  readonly run: (signal: AbortSignal) => Promise<void>;
-  /** The last result of each target at each list. */
+  /** One round; the schedule belongs to the caller. Undefined when there is nothing to ask. */
+  readonly check: Check | undefined;
+  /** The last result of each target at each list that can know it. */
   readonly results: () => readonly DnsblResult[];
 };
 
-/** A round starts this share of the interval early or late, so that many sites do not ask at the same second. */
-const jitter = 0.1;
+/** Longer than any round with dead lists and resolvers; what hangs for longer is a mistake of ours. */
+const roundMs = 300_000;
+const shortestTtlSeconds = 900;
+const longestTtlSeconds = 21_600;
 
 /** Throws UserError for a zone, address, domain or resolver that cannot be used. */
 export function createProbe(options: ProbeOptions): Probe {
-  const { meter, clock, random, log } = options;
+  const { clock, log, random, meter } = options;
   const { dnsbl: config } = options.config;
-  const zones = readZones(config.zones);
-  const targets = readTargets(config);
-  const resolver = config.resolver === undefined ? undefined : readResolver(config.resolver);
-  const results = new Map<string, DnsblResult>();
-
-  for (const target of targets.filter(isPrivate))
-    log.warn({ target: target.label }, 'not a public address: no block list can know it');
-
-  function take(result: DnsblResult): void {
-    const { target, zone, state, reason } = result;
-    const key = target + ' ' + zone;
-    const before = results.get(key);
-    results.set(key, result);
-    if (before?.state !== state || before.reason !== reason) {
-      const facts = { target, zone, state, codes: result.codes, reason };
-      if (state === 'clean') log.info(facts, 'block list result');
-      else log.warn(facts, 'block list result');
-    }
-    meter.say('dnsbl', { target, zone }, { state: dnsblStates.indexOf(state), reason });
-  }
-
-  async function round(signal: AbortSignal): Promise<void> {
-    const resolvers = resolver === undefined ? systemResolvers() : [resolver];
-    const dnsbl: Dnsbl = createDnsbl({ dns: createDns({ resolvers, ...options.dns }), clock });
-    await Promise.all(
-      zones.map(async (zone) => {
-        const found = await dnsbl.check(zone, targets, signal);
-        // What was cut off by the stop says nothing about the list.
-        if (!signal.aborted) for (const result of found) take(result);
-      }),
+  const problem = findDnsblProblem(config);
+  if (problem !== undefined)
+    throw new UserError(
+      'Cannot use option probe.dnsbl.' +
+        problem.path.join('.') +
+        ': found ' +
+        problem.found +
+        ', expected ' +
+        problem.expected,
     );
+  const zones = config.zones.map((option, index) => readZone(option, index, options));
+  const muted = new Set(config.mute.map((text) => openZone(text).label));
+  const intervalMs = config.intervalSeconds * 1_000;
+  const targets = createTargets({ ...config, ...(options.learned && { learned: options.learned }) });
+  const standings = createStandings({ config, meter, clock, muted });
+  const pace = createZonePace(intervalMs);
+  const cache = createDnsCache({
+    clock,
+    // Every round asks anew, unless the list says that its answer holds for longer.
+    minSeconds: Math.min(shortestTtlSeconds, config.intervalSeconds * 0.8),
+    maxSeconds: longestTtlSeconds,
+  });
+  const sockets = createDnsSockets();
+  const results = new Map<string, DnsblResult>();
+  let known: readonly ListTarget[] = [];
+  let asked = '';
+
+  function findResolvers(): readonly Resolver[] {
+    const own = config.resolver === undefined ? undefined : parseResolver(config.resolver);
+    const resolvers = own === undefined ? systemResolvers() : [own];
+    const key = resolvers.map(showResolver).join(' ');
+    if (key === asked) return resolvers;
+    asked = key;
+    pace.reset();
+    for (const resolver of resolvers) {
+      const operator = publicOperator(resolver);
+      if (operator !== undefined)
+        log.warn(
+          { resolver: showResolver(resolver), operator },
+          'a public resolver: most block lists refuse it; use a resolver of your own, or a key of the list',
+        );
+    }
+    return resolvers;
   }
 
-  return {
-    async run(signal) {
-      if (zones.length === 0 || targets.length === 0) return;
-      while (!signal.aborted) {
-        await round(signal).catch((error: unknown) => log.error({ error: describe(error) }, 'block list round failed'));
-        const factor = 1 - jitter + 2 * jitter * random();
-        await clock.sleep(config.intervalSeconds * 1_000 * factor, signal);
-      }
-    },
-    results: () => [...results.values()],
+  function takeTargets(gathered: readonly ListTarget[]): void {
+    for (const target of gathered) {
+      if (known.some(({ label }) => label === target.label) || !isPrivate(target)) continue;
+      log.warn({ target: target.label }, 'not a public address: no block list can know it');
+    }
+    for (const { label } of known) {
+      if (gathered.some((target) => target.label === label)) continue;
+      log.info({ target: label }, 'no longer an address of this site: what lists say of it is forgotten');
+      const gone = [...results.values()].filter(({ target }) => target === label);
+      for (const result of gone) results.delete(keyOf(result));
+      standings.forget(gone);
+    }
+    known = gathered;
+  }
+
+  async function round(signal: AbortSignal): Promise<readonly DnsblResult[]> {
+    const dns = createDns({ resolvers: findResolvers(), cache, sockets, ...options.dns });
+    const gathered = await targets.gather(dns, signal);
+    if (signal.aborted) return [];
+    takeTargets(gathered);
+    const dnsbl = createDnsbl({ dns, clock, random, relaying: config.relaying });
+    const due = zones.filter(({ label }) => pace.isDue(label, clock.monotonic()));
+    const found = await Promise.all(due.map(async (zone) => ({ zone, all: await dnsbl.check(zone, known, signal) })));
+    // What was cut off by the stop says nothing about the list.
+    if (signal.aborted) return [];
+    const lineDown = isLineDown(found.map(({ all }) => all));
+    const fresh = found.flatMap(({ zone, all }) => {
+      pace.take(zone.label, all, clock.monotonic(), lineDown);
+      return all.filter(({ state }) => state !== 'not-applicable');
+    });
+    for (const result of fresh) results.set(keyOf(result), result);
+    standings.take(fresh, [...results.values()], known);
+    for (const { label } of zones) sayZone(label);
+    return [...results.values()];
+  }
+
+  function sayZone(zone: string): void {
+    const blindMs = pace.blindFor(zone, clock.monotonic());
+    const own = [...results.values()].filter((result) => result.zone === zone);
+    const why = own.some(({ state }) => state === 'clean' || state === 'listed') ? '' : (own[0]?.reason ?? '');
+    if (own.length > 0) meter.say('dnsbl_zone', { zone }, { blind_seconds: Math.round(blindMs / 1_000), problem: why });
+  }
+
+  const nothing = zones.length === 0 || (config.addresses.length === 0 && !hasOthers(options));
+  const check: Check = {
+    kind: 'dnsbl',
+    name: 'dnsbl',
+    everyMs: intervalMs,
+    timeoutMs: roundMs,
+    run: async (signal) =>
+      describeResults({
+        results: await round(signal),
+        standing: standings.of,
+        roleOf: (label) => known.find((target) => target.label === label)?.role,
+        problems: targets.problems(),
+      }),
   };
+  return { check: nothing ? undefined : check, results: () => [...results.values()] };
 }
 
-function readZones(texts: readonly string[]): readonly Zone[] {
-  const zones = texts.map(openZone);
-  const labels = zones.map((zone) => zone.label);
-  const twice = labels.find((label, index) => labels.indexOf(label) !== index);
-  if (twice !== undefined) throw refuse('zones', twice + ' for the second time', 'every list once');
-  return zones;
+function hasOthers({ config: { dnsbl }, learned }: ProbeOptions): boolean {
+  const { domains, names, relayAddresses } = dnsbl;
+  return domains.length + names.length + relayAddresses.length > 0 || learned !== undefined;
 }
 
-function readTargets(config: {
-  readonly addresses: readonly string[];
-  readonly domains: readonly string[];
-}): readonly Target[] {
-  const addresses = config.addresses.map((text) => {
-    const target = addressTarget(text.trim());
-    if (target === undefined) throw refuse('addresses', JSON.stringify(text), 'an IPv4 or IPv6 address');
-    return target;
-  });
-  const domains = config.domains.map((text) => {
-    const target = domainTarget(text);
-    if (target === undefined) throw refuse('domains', JSON.stringify(text), 'a domain such as example.org');
-    return target;
-  });
-  return [...new Map([...addresses, ...domains].map((target) => [target.label, target])).values()];
+function keyOf({ target, zone }: DnsblResult): string {
+  return target + ' ' + zone;
 }
 
-function readResolver(text: string): Resolver {
-  const resolver = parseResolver(text);
-  if (resolver === undefined)
-    throw refuse('resolver', JSON.stringify(text), 'ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT (an address, not a name)');
-  return resolver;
-}
-
-function refuse(option: string, found: string, expected: string): UserError {
-  return new UserError('Cannot use option probe.dnsbl.' + option + ': found ' + found + ', expected ' + expected);
+function readZone(option: ZoneOption, index: number, { key: read }: ProbeOptions): Zone {
+  if (typeof option === 'string') return openZone(option);
+  const { key: secret, zone, ...own } = option;
+  const key = secret === undefined ? undefined : read?.(index, secret);
+  return openZone(zone, own, key);
 }

@@ -1,13 +1,26 @@
-// The block lists we know, as data: what their codes mean, with which codes they refuse, and which lists are dead.
-// A code means nothing by itself: one list's "listed" is another one's "I do not talk to you".
+// The block lists we know, as data: what their codes mean, how loud each meaning is, with which codes they refuse, and what
+// their operators ask of those who ask. A code means nothing by itself: one list's "listed" is another one's "go away".
+
+/**
+ * spam, exploited: addresses on the lists that nearly every receiver uses (exploited: infected devices, open proxies);
+ * policy: a line from which no mail should come directly; network: the whole neighbourhood; abused: a good domain that was
+ * broken into; good: a recommendation; listed: any other accusation.
+ */
+export const listingClasses = ['spam', 'exploited', 'policy', 'network', 'domain', 'abused', 'listed', 'good'] as const;
+export type ListingClass = (typeof listingClasses)[number];
+/** How loud; `none` is not told at all. In order. */
+export const levels = ['none', 'info', 'warning', 'critical'] as const;
+export type Level = (typeof levels)[number];
+
+export type Meaning = { readonly text: string; readonly class: ListingClass; readonly level: Level };
 
 export type Codes =
-  /** Whole address -> meaning. */
-  | { readonly kind: 'table'; readonly meanings: Readonly<Record<string, string>> }
+  /** Address -> meaning. An octet may be `*`. */
+  | { readonly kind: 'table'; readonly meanings: Readonly<Record<string, Meaning>> }
   /** Bits of the last octet -> meaning. */
-  | { readonly kind: 'bits'; readonly meanings: Readonly<Record<number, string>> }
+  | { readonly kind: 'bits'; readonly meanings: Readonly<Record<number, Meaning>> }
   /** Any address in 127.0.0.0/8 that is not a refusal. */
-  | { readonly kind: 'any' };
+  | { readonly kind: 'any'; readonly meaning: Meaning };
 
 /** ip: IPv4 and IPv6 addresses; ip4, ip6: only those; domain: names; unknown: the self-test finds out. */
 export type ZoneKind = 'ip' | 'ip4' | 'ip6' | 'domain' | 'unknown';
@@ -15,13 +28,16 @@ export type ZoneKind = 'ip' | 'ip4' | 'ip6' | 'domain' | 'unknown';
 export type ZoneData = {
   readonly kind: ZoneKind;
   readonly codes: Codes;
-  /** Codes with which the list refuses, beside those of every list. */
+  /** Codes with which the list refuses, beside those of every list. An octet may be `*`. */
   readonly refusals?: Readonly<Record<string, string>>;
-  /** Codes that are no accusation but a fact about the line; they count as clean and are told. */
-  readonly expected?: Readonly<Record<string, string>>;
   /** A name that a domain list always lists, when it is not TEST (RFC 5782 section 5). */
   readonly testName?: string;
-  readonly note: string;
+  /** Test entries that this list does not keep to: `listed` 127.0.0.2 or TEST, `clean` 127.0.0.1 or INVALID. */
+  readonly untested?: readonly ('listed' | 'clean')[];
+  /** Who may ask, and how. */
+  readonly policy: string;
+  /** Where that is written, or where the list can be asked for removal. */
+  readonly source: string;
 };
 
 /** Refusals that any list may use (Spamhaus began; others followed). */
@@ -32,142 +48,201 @@ export const commonRefusals: Readonly<Record<string, string>> = {
   '127.255.255.255': 'too many queries, or no account at the list',
 };
 
-const pbl = 'on the policy list (PBL): expected for a line that sends through a relay';
+const is = (text: string, one: ListingClass, level: Level): Meaning => ({ text, class: one, level });
+const policyList = is('on the policy list (PBL): expected for a line that sends through a relay', 'policy', 'info');
 const zen: ZoneData = {
   kind: 'ip',
   codes: {
     kind: 'table',
     meanings: {
-      '127.0.0.2': 'SBL',
-      '127.0.0.3': 'CSS',
-      '127.0.0.4': 'XBL',
-      '127.0.0.5': 'XBL',
-      '127.0.0.6': 'XBL',
-      '127.0.0.7': 'XBL',
-      '127.0.0.9': 'DROP',
+      '127.0.0.2': is('SBL', 'spam', 'warning'),
+      '127.0.0.3': is('CSS', 'spam', 'warning'),
+      '127.0.0.4': is('XBL', 'exploited', 'warning'),
+      '127.0.0.5': is('XBL', 'exploited', 'warning'),
+      '127.0.0.6': is('XBL', 'exploited', 'warning'),
+      '127.0.0.7': is('XBL', 'exploited', 'warning'),
+      '127.0.0.9': is('DROP', 'spam', 'warning'),
+      '127.0.0.10': policyList,
+      '127.0.0.11': policyList,
     },
   },
-  expected: { '127.0.0.10': pbl, '127.0.0.11': pbl },
-  note: 'free for small non-commercial use; through public resolvers only with a key (zone KEY.zen.dq.spamhaus.net)',
+  policy: 'free for small non-commercial use; through public resolvers only with a key (zone KEY.zen.dq.spamhaus.net)',
+  source: 'https://check.spamhaus.org/',
 };
 const dbl: ZoneData = {
   kind: 'domain',
   codes: {
     kind: 'table',
     meanings: {
-      '127.0.1.2': 'spam domain',
-      '127.0.1.4': 'phishing domain',
-      '127.0.1.5': 'malware domain',
-      '127.0.1.6': 'botnet domain',
-      '127.0.1.102': 'abused legitimate domain',
-      '127.0.1.103': 'abused redirector',
-      '127.0.1.104': 'abused legitimate domain (phishing)',
-      '127.0.1.105': 'abused legitimate domain (malware)',
-      '127.0.1.106': 'abused legitimate domain (botnet)',
+      '127.0.1.2': is('spam domain', 'domain', 'critical'),
+      '127.0.1.4': is('phishing domain', 'domain', 'critical'),
+      '127.0.1.5': is('malware domain', 'domain', 'critical'),
+      '127.0.1.6': is('botnet domain', 'domain', 'critical'),
+      '127.0.1.102': is('abused legitimate domain', 'abused', 'warning'),
+      '127.0.1.103': is('abused redirector', 'abused', 'warning'),
+      '127.0.1.104': is('abused legitimate domain (phishing)', 'abused', 'warning'),
+      '127.0.1.105': is('abused legitimate domain (malware)', 'abused', 'warning'),
+      '127.0.1.106': is('abused legitimate domain (botnet)', 'abused', 'warning'),
     },
   },
   refusals: { '127.0.1.255': 'an address was asked of a list of domains' },
   testName: 'dbltest.com',
-  note: 'a list of domains: an address is never asked; key as for zen',
+  policy: 'a list of domains: an address is never asked; key as for zen',
+  source: 'https://check.spamhaus.org/',
 };
 
-const listedAt2 = (note: string, kind: ZoneKind = 'ip4'): ZoneData => ({ kind, codes: { kind: 'any' }, note });
+const plain = (
+  policy: string,
+  source: string,
+  level: Level,
+  more: { readonly kind?: ZoneKind; readonly class?: ListingClass } = {},
+): ZoneData => ({
+  kind: more.kind ?? 'ip4',
+  codes: { kind: 'any', meaning: is('listed', more.class ?? 'listed', level) },
+  policy,
+  source,
+});
 
 export const knownZones: Readonly<Record<string, ZoneData>> = {
   'zen.spamhaus.org': zen,
   'zen.dq.spamhaus.net': zen,
   'dbl.spamhaus.org': dbl,
   'dbl.dq.spamhaus.net': dbl,
-  'b.barracudacentral.org': listedAt2('free, but the address of the resolver must be registered'),
-  'bl.spamcop.net': listedAt2('free'),
-  'psbl.surriel.com': listedAt2('free; anybody can remove an address'),
-  'bl.mailspike.net': listedAt2('free'),
+  'b.barracudacentral.org': plain(
+    'free, but the address of the resolver must be registered',
+    'https://www.barracudacentral.org/rbl/how-to-use',
+    'warning',
+  ),
+  'bl.spamcop.net': plain('free', 'https://www.spamcop.net/bl.shtml', 'warning'),
+  'psbl.surriel.com': plain('free; anybody can remove an address', 'https://psbl.org/remove', 'warning'),
+  'bl.mailspike.net': plain('free', 'https://mailspike.org/', 'warning'),
   'rep.mailspike.net': {
     kind: 'ip4',
     codes: {
       kind: 'table',
       meanings: {
-        '127.0.0.10': 'worst reputation',
-        '127.0.0.11': 'very bad reputation',
-        '127.0.0.12': 'bad reputation',
+        '127.0.0.10': is('worst reputation', 'listed', 'warning'),
+        '127.0.0.11': is('very bad reputation', 'listed', 'warning'),
+        '127.0.0.12': is('bad reputation', 'listed', 'warning'),
+        ...Object.fromEntries(
+          [13, 14, 15, 16, 17, 18, 19, 20].map((code) => [
+            '127.0.0.' + code,
+            is(code < 17 ? 'neutral reputation' : 'good reputation', 'good', 'none'),
+          ]),
+        ),
       },
     },
-    expected: Object.fromEntries(
-      [13, 14, 15, 16, 17, 18, 19, 20].map((code) => [
-        '127.0.0.' + code,
-        code < 17 ? 'neutral reputation' : 'good reputation',
-      ]),
-    ),
-    note: 'a reputation list: only .10 to .12 are bad',
+    policy: 'a reputation list: only .10 to .12 are bad',
+    source: 'https://mailspike.org/',
   },
   'multi.surbl.org': {
     kind: 'domain',
     codes: {
       kind: 'bits',
-      meanings: { 4: 'DM', 8: 'phishing', 16: 'malware', 32: 'click tracking', 64: 'abuse', 128: 'cracked site' },
+      meanings: {
+        4: is('DM', 'domain', 'critical'),
+        8: is('phishing', 'domain', 'critical'),
+        16: is('malware', 'domain', 'critical'),
+        32: is('click tracking', 'domain', 'critical'),
+        64: is('abuse', 'domain', 'critical'),
+        128: is('cracked site', 'domain', 'critical'),
+      },
     },
     refusals: { '127.0.0.1': 'the list refuses this resolver' },
     testName: 'test.surbl.org',
-    note: 'free for small sites',
+    policy: 'free for small sites',
+    source: 'https://surbl.org/guidelines',
   },
   'multi.uribl.com': {
     kind: 'domain',
-    codes: { kind: 'bits', meanings: { 2: 'black', 4: 'grey', 8: 'red' } },
+    codes: {
+      kind: 'bits',
+      meanings: {
+        2: is('black', 'domain', 'warning'),
+        4: is('grey', 'domain', 'info'),
+        8: is('red', 'domain', 'info'),
+      },
+    },
     refusals: { '127.0.0.1': 'the list refuses this resolver' },
     testName: 'test.uribl.com',
-    note: 'free at low volume, public resolvers are refused',
+    policy: 'free at low volume, public resolvers are refused',
+    source: 'https://uribl.com/refused.shtml',
   },
-  'bl.blocklist.de': listedAt2('free'),
-  'bl.spameatingmonkey.net': listedAt2('has limits'),
-  'bl.ipv6.spameatingmonkey.net': listedAt2('has limits', 'ip6'),
-  'uribl.spameatingmonkey.net': listedAt2('has limits', 'domain'),
-  'truncate.gbudb.net': listedAt2('free'),
-  'bip.virusfree.cz': listedAt2('botnet addresses', 'ip'),
-  'dnsbl-1.uceprotect.net': listedAt2('single addresses, expire after 7 days'),
-  'dnsbl-2.uceprotect.net': listedAt2('whole networks: says little about one address'),
-  'dnsbl-3.uceprotect.net': listedAt2('whole providers: says little about one address'),
-  'combined.mail.abusix.zone': listedAt2('needs an account and a key (zone KEY.combined.mail.abusix.zone)', 'ip'),
-  'dblack.mail.abusix.zone': listedAt2('needs an account and a key', 'domain'),
-  'dnsbl.dronebl.org': listedAt2('made for IRC'),
+  'bl.blocklist.de': plain('free', 'https://www.blocklist.de/', 'warning'),
+  'bl.spameatingmonkey.net': plain('has limits', 'https://spameatingmonkey.com/', 'info'),
+  'bl.ipv6.spameatingmonkey.net': plain('has limits', 'https://spameatingmonkey.com/', 'info', { kind: 'ip6' }),
+  'uribl.spameatingmonkey.net': plain('has limits', 'https://spameatingmonkey.com/', 'info', {
+    kind: 'domain',
+    class: 'domain',
+  }),
+  'truncate.gbudb.net': plain('free', 'http://www.gbudb.com/truncate/', 'info'),
+  'bip.virusfree.cz': plain('botnet addresses', 'https://bip.virusfree.cz/', 'info', {
+    kind: 'ip',
+    class: 'exploited',
+  }),
+  'dnsbl-1.uceprotect.net': plain('single addresses, expire after 7 days', 'https://www.uceprotect.net/', 'info'),
+  'dnsbl-2.uceprotect.net': plain(
+    'whole networks: says little about one address',
+    'https://www.uceprotect.net/',
+    'info',
+    {
+      class: 'network',
+    },
+  ),
+  'dnsbl-3.uceprotect.net': plain(
+    'whole providers: says little about one address',
+    'https://www.uceprotect.net/',
+    'info',
+    {
+      class: 'network',
+    },
+  ),
+  'combined.mail.abusix.zone': plain(
+    'needs an account and a key (zone KEY.combined.mail.abusix.zone)',
+    'https://abusix.com/',
+    'warning',
+    { kind: 'ip' },
+  ),
+  'dblack.mail.abusix.zone': plain('needs an account and a key', 'https://abusix.com/', 'warning', {
+    kind: 'domain',
+    class: 'domain',
+  }),
+  'dnsbl.dronebl.org': plain('made for IRC', 'https://dronebl.org/', 'info'),
+  'list.dnswl.org': {
+    kind: 'ip',
+    codes: {
+      kind: 'table',
+      meanings: {
+        '127.0.*.0': is('known sender, no trust', 'good', 'none'),
+        '127.0.*.1': is('known sender, low trust', 'good', 'none'),
+        '127.0.*.2': is('known sender, medium trust', 'good', 'none'),
+        '127.0.*.3': is('known sender, high trust', 'good', 'none'),
+      },
+    },
+    refusals: { '127.0.0.255': 'too many queries', '127.0.10.*': 'too many queries' },
+    // Not to be on a list of good senders accuses nobody, so a dead one does no harm.
+    untested: ['listed'],
+    policy: 'a list of good senders; free at low volume',
+    source: 'https://www.dnswl.org/',
+  },
+  'hostkarma.junkemailfilter.com': {
+    kind: 'ip4',
+    codes: {
+      kind: 'table',
+      meanings: {
+        '127.0.0.1': is('white', 'good', 'none'),
+        '127.0.0.2': is('black', 'listed', 'info'),
+        '127.0.0.3': is('yellow: mixed', 'good', 'none'),
+        '127.0.0.4': is('brown', 'listed', 'info'),
+        '127.0.0.5': is('not to be blocked', 'good', 'none'),
+      },
+    },
+    // It holds 127.0.0.1 on purpose, among the good ones.
+    untested: ['clean'],
+    policy: 'mixes good and bad senders',
+    source: 'https://wiki.junkemailfilter.com/index.php/Spam_DNS_Lists',
+  },
 };
 
 /** Lists that take a key as the first label of the zone: KEY.zen.dq.spamhaus.net. */
 export const keyedSuffixes: readonly string[] = ['dq.spamhaus.net', 'mail.abusix.zone'];
-
-/** A zone, or every zone below it, and why it must not be asked. */
-export const refusedZones: Readonly<Record<string, string>> = {
-  'dnsbl.sorbs.net': 'shut down in June 2024, answers nothing',
-  'ix.dnsbl.manitu.net': 'shut down in January 2025, answers nothing',
-  'ahbl.org': 'shut down in 2015, lists the whole world',
-  'relays.ordb.org': 'shut down, listed the whole world',
-  'list.dsbl.org': 'shut down in 2008',
-  'dnsbl.njabl.org': 'shut down in 2013',
-  'rfc-ignorant.org': 'shut down in 2012',
-  'rbl.megarbl.net': 'its domain lapsed, lists the whole world',
-  'bl.spamcannibal.org': 'its domain lapsed in 2019',
-  'bl.emailbasura.org': 'its domain was bought by a speculator, lists the whole world',
-  'rbl.msrbl.net': 'its domain lapsed twice, listed the whole world',
-  'dul.ru': 'lists the whole world since 2015',
-  'dnsbl.inps.de': 'shut down in 2020, answers nothing',
-  'ubl.unsubscore.com': 'shut down',
-  'dnsbl.madavi.de': 'shut down in March 2025',
-  'spam.dnsbl.anonmails.de': 'shut down',
-  'cidr.bl.mcafee.com': 'shut down',
-  'sbl.spamdown.org': 'lists the whole world since 2026',
-  'ips.backscatterer.org': 'has answered with the address of a parked domain',
-  'spam.abuse.ch': 'shut down, its servers fail',
-  'combined.abuse.ch': 'shut down, its servers fail',
-  'drone.abuse.ch': 'shut down, its servers fail',
-  'dnsbl.darklist.de': 'shut down',
-  'list.bbfh.org': 'shut down',
-  'dul.pacifier.net': 'shut down',
-  'dynip.rothen.com': 'shut down',
-  'tr.countries.nerd.dk': 'says in which country an address is, not whether it is bad',
-  'rbl.spamhaus.org': 'has never existed; zen.spamhaus.org is meant',
-  'list.dnswl.org': 'lists good senders',
-  'swl.spamhaus.org': 'lists good senders',
-  'wl.mailspike.net': 'lists good senders',
-  'hostkarma.junkemailfilter.com': 'mixes good and bad senders and cannot be tested (RFC 5782 section 5)',
-  'score.senderscore.com': 'refuses everybody without an account',
-  'bl.score.senderscore.com': 'refuses everybody without an account',
-};

@@ -2,9 +2,10 @@
 // is in `name`, which goes to the resolver alone; everything that is shown uses `label` and `mask`.
 import { nearest } from '#shared/config-problems.ts';
 import { UserError } from '#shared/failure.ts';
+import { refusedZones } from './dead-zones.ts';
 import { toAsciiName } from './names.ts';
-import { commonRefusals, keyedSuffixes, knownZones, refusedZones } from './zone-data.ts';
-import type { ZoneData, ZoneKind } from './zone-data.ts';
+import { keyedSuffixes, knownZones } from './zone-data.ts';
+import type { Codes, Level, Meaning, ZoneData, ZoneKind } from './zone-data.ts';
 
 export type Zone = ZoneData & {
   /** As it is asked; may hold a key. */
@@ -15,36 +16,85 @@ export type Zone = ZoneData & {
   readonly mask: (text: string) => string;
 };
 
-/** What a set of addresses means. Never a boolean: "cannot see" must not look like "not listed". */
-export type Reading =
-  | { readonly kind: 'listed' | 'expected'; readonly meanings: readonly string[] }
-  | { readonly kind: 'refused' | 'unhealthy' | 'unknown'; readonly text: string };
+/** What a user says of a list that we do not know, or know differently. */
+export type OwnZone = {
+  readonly kind?: Exclude<ZoneKind, 'unknown'>;
+  /** Code (an octet may be `*`) -> what it means; all others are unknown then. */
+  readonly codes?: Readonly<Record<string, string>>;
+  /** Code -> what it says. */
+  readonly refusals?: Readonly<Record<string, string>>;
+  readonly severity?: Exclude<Level, 'none'>;
+  readonly testName?: string;
+};
 
-const plain: ZoneData = { kind: 'unknown', codes: { kind: 'any' }, note: 'a list that mailferry does not know' };
+const unknownList: ZoneData = {
+  kind: 'unknown',
+  codes: { kind: 'any', meaning: { text: 'listed', class: 'listed', level: 'warning' } },
+  policy: 'a list that mailferry does not know',
+  source: '',
+};
 
-/** Throws UserError for a name that cannot be asked, and for a list that is dead or lists no bad senders. */
-export function openZone(text: string): Zone {
-  const name = toAsciiName(text);
-  if (name === undefined || !name.includes('.'))
-    throw refuse(hideKey(text.trim()).label, 'not a DNS name', 'the name of a block list such as zen.spamhaus.org');
-  const { suffix, label, mask } = hideKey(name);
+/** Throws ZoneRefused for a name that cannot be asked, and for a list that is dead or never was. `key`: put in front of the name. */
+export function openZone(text: string, own: OwnZone = {}, key?: string): Zone {
+  const name = toAsciiName(key === undefined ? text : key.trim() + '.' + text);
+  const { suffix, label, mask } = hideKey(name ?? text.trim(), key?.trim());
+  if (name === undefined || !text.includes('.'))
+    throw new ZoneRefused(label, 'not a DNS name', 'the name of a block list such as zen.spamhaus.org');
   const dead = Object.entries(refusedZones).find(([zone]) => name === zone || name.endsWith('.' + zone));
   if (dead !== undefined) {
     const [zone, reason] = dead;
     const near = nearest(zone, Object.keys(knownZones));
     const instead = near === undefined ? '' : ' (' + near + '?)';
-    throw refuse(label, reason, 'a block list that works' + instead + '; take it out of probe.dnsbl.zones');
+    throw new ZoneRefused(label, reason, 'a block list that works' + instead + '; take it out');
   }
   const known = Object.hasOwn(knownZones, suffix) ? knownZones[suffix] : undefined;
-  return { ...(known ?? plain), name, label, mask };
+  return { ...describeOwn(known ?? unknownList, own), name, label, mask };
 }
 
-function refuse(label: string, found: string, expected: string): UserError {
-  return new UserError('Cannot use block list ' + label + ': ' + found + ', expected ' + expected);
+function describeOwn(data: ZoneData, own: OwnZone): ZoneData {
+  const { codes, kind = data.kind, refusals, severity, testName } = own;
+  const louder = (meaning: Meaning): Meaning =>
+    severity === undefined || meaning.level === 'none' ? meaning : { ...meaning, level: severity };
+  const table = codes && {
+    kind: 'table' as const,
+    meanings: Object.fromEntries(
+      Object.entries(codes).map(([code, text]) => [code, louder({ text, class: 'listed', level: 'warning' })]),
+    ),
+  };
+  return {
+    ...data,
+    kind,
+    codes: table ?? mapMeanings(data.codes, louder),
+    ...(refusals && { refusals: { ...data.refusals, ...refusals } }),
+    ...(testName !== undefined && { testName }),
+  };
 }
 
-/** The first label before a known suffix, and any label that looks like a key: long, without a word in it. */
-function hideKey(name: string): {
+function mapMeanings(codes: Codes, change: (meaning: Meaning) => Meaning): Codes {
+  if (codes.kind === 'any') return { ...codes, meaning: change(codes.meaning) };
+  const meanings = Object.fromEntries(Object.entries(codes.meanings).map(([code, one]) => [code, change(one)]));
+  return { ...codes, meanings };
+}
+
+/** A list that must not be asked. Keys are masked in all of it. */
+export class ZoneRefused extends UserError {
+  readonly label: string;
+  readonly found: string;
+  readonly expected: string;
+
+  constructor(label: string, found: string, expected: string) {
+    super('Cannot use block list ' + label + ': ' + found + ', expected ' + expected);
+    this.label = label;
+    this.found = found;
+    this.expected = expected;
+  }
+}
+
+/** The key that was given, the first label before a known suffix, and any label that looks like a key: long, without a word in it. */
+function hideKey(
+  name: string,
+  given: string | undefined,
+): {
   readonly suffix: string;
   readonly label: string;
   readonly mask: (text: string) => string;
@@ -52,10 +102,14 @@ function hideKey(name: string): {
   const labels = name.split('.');
   const keyed = keyedSuffixes.some((suffix) => name.toLowerCase().endsWith('.' + suffix));
   const keys = labels.filter(
-    (label, index) => (keyed && index < labels.length - 4) || (/^[a-z0-9]{20,}$/i.test(label) && /\d/.test(label)),
+    (label, index) =>
+      (given !== undefined && index === 0) ||
+      (keyed && index < labels.length - 4) ||
+      (/^[a-z0-9]{20,}$/i.test(label) && /\d/.test(label)),
   );
-  const secrets = new RegExp(keys.map((key) => escapeForPattern(key)).join('|'), 'gi');
-  const mask = (text: string): string => (keys.length === 0 ? text : text.replaceAll(secrets, '***'));
+  const secrets = [...keys, ...(given === undefined ? [] : [given])].filter((key) => key !== '');
+  const pattern = new RegExp(secrets.map((key) => escapeForPattern(key)).join('|'), 'gi');
+  const mask = (text: string): string => (secrets.length === 0 ? text : text.replaceAll(pattern, '***'));
   const suffix = labels.filter((label) => !keys.includes(label)).join('.');
   return { suffix, label: labels.map((label) => (keys.includes(label) ? '***' : label)).join('.'), mask };
 }
@@ -76,59 +130,4 @@ export function askedFamilies(kind: ZoneKind): readonly ('ip4' | 'ip6' | 'domain
     case 'domain':
       return [kind];
   }
-}
-
-/** Reads the addresses of one answer; there is at least one. The most serious doubt wins over any accusation. */
-export function readCodes(zone: ZoneData, addresses: readonly string[]): Reading {
-  const outside = addresses.find((address) => !/^127\.\d+\.\d+\.\d+$/.test(address));
-  if (outside !== undefined)
-    return {
-      kind: 'unhealthy',
-      text: 'answered ' + outside + ', outside 127.0.0.0/8: the list is dead, or the resolver invents answers',
-    };
-  const refusal = addresses.find((address) => refusalOf(zone, address) !== undefined);
-  if (refusal !== undefined)
-    return { kind: 'refused', text: 'answered ' + refusal + ': ' + (refusalOf(zone, refusal) ?? '') };
-  const listed = unique(addresses.flatMap((address) => meaningsOf(zone, address)));
-  if (listed.length > 0) return { kind: 'listed', meanings: listed };
-  const expected = unique(addresses.flatMap((address) => lookUp(zone.expected, address) ?? []));
-  if (expected.length > 0) return { kind: 'expected', meanings: expected };
-  return { kind: 'unknown', text: 'answered ' + addresses.join(', ') + ', a code that the list does not document' };
-}
-
-function refusalOf(zone: ZoneData, address: string): string | undefined {
-  const own = lookUp(zone.refusals, address) ?? lookUp(commonRefusals, address);
-  if (own !== undefined) return own;
-  if (address.startsWith('127.255.255.')) return 'an error code';
-  if (zone.codes.kind === 'any' && address === '127.0.0.1') return 'a code with which lists refuse a resolver';
-  // Bit 1 is how SURBL and URIBL say "blocked", alone or among others.
-  return zone.codes.kind === 'bits' && (lastOctet(address) & 1) === 1 ? 'the list refuses this resolver' : undefined;
-}
-
-function meaningsOf(zone: ZoneData, address: string): readonly string[] {
-  const { codes } = zone;
-  switch (codes.kind) {
-    case 'table': {
-      const meaning = lookUp(codes.meanings, address);
-      return meaning === undefined ? [] : [meaning];
-    }
-    case 'bits':
-      return Object.entries(codes.meanings).flatMap(([bit, meaning]) =>
-        (lastOctet(address) & Number(bit)) === 0 ? [] : [meaning],
-      );
-    case 'any':
-      return ['listed'];
-  }
-}
-
-function lookUp(table: Readonly<Record<string, string>> | undefined, key: string): string | undefined {
-  return table !== undefined && Object.hasOwn(table, key) ? table[key] : undefined;
-}
-
-function lastOctet(address: string): number {
-  return Number(address.slice(address.lastIndexOf('.') + 1));
-}
-
-function unique(values: readonly string[]): readonly string[] {
-  return [...new Set(values)];
 }

@@ -29,13 +29,16 @@ export function agentItem(view: AgentView): AgentItem {
   };
 }
 
+/** What is no longer an address of the site is not shown. */
+type ListCounts = Record<Exclude<DnsblState, 'gone'>, number>;
+
 const maxProblems = 5;
 
 /** What a row of the fleet shows; bounded, whatever an agent reports. */
 export function liveItem(view: AgentView, recent: Recent | undefined) {
   const accounts = accountItems(view.readings);
   const relays = relayItems(view.readings);
-  const lists: Record<DnsblState, number> = { clean: 0, listed: 0, refused: 0, error: 0, 'zone-unhealthy': 0 };
+  const lists: ListCounts = { clean: 0, listed: 0, refused: 0, error: 0, 'zone-unhealthy': 0 };
   for (const { state } of dnsblItems(view.readings)) lists[state] += 1;
   return {
     ...agentItem(view),
@@ -140,10 +143,14 @@ export function relayItems(readings: readonly Point[]) {
 
 export function dnsblItems(readings: readonly Point[]) {
   return pointsOf(readings, 'dnsbl')
-    .map((point) => ({
+    .flatMap((point) => {
+      const state = dnsblStates[numberOf(point, 'state')] ?? 'error'; // a state of a newer agent is not "clean"
+      return state === 'gone' ? [] : [{ point, state }];
+    })
+    .map(({ point, state }) => ({
       target: point.tags['target'] ?? '-',
       zone: point.tags['zone'] ?? '-',
-      state: dnsblStates[numberOf(point, 'state')] ?? ('error' as const), // a state of a newer agent is not "clean"
+      state,
       reason: textOf(point, 'reason'),
       at: isoTime(point.at),
     }))

@@ -60,6 +60,8 @@ test('listing, local server and agent: each alert arrives once, and once more wh
           zones: [zone],
           addresses: ['192.0.2.10'],
           intervalSeconds: 1,
+          confirmSeconds: 0,
+          clearSeconds: 0,
         },
       },
     },

@@ -39,8 +39,9 @@ export async function createRbldnsd(
 
   async function write(zone: string, lines: readonly string[]): Promise<void> {
     const file = join(folder, zone);
-    const soa = '$SOA 60 ns.' + zone + ' hostmaster.' + zone + ' ' + generation + ' 600 300 86400 60';
-    await writeFile(file + '.new', [soa, '$NS 60 ns.' + zone, ...lines, ''].join('\n'));
+    // Answers hold for a second, so that who keeps them sees a change soon.
+    const soa = '$SOA 1 ns.' + zone + ' hostmaster.' + zone + ' ' + generation + ' 600 300 86400 1';
+    await writeFile(file + '.new', [soa, '$NS 1 ns.' + zone, '$TTL 1', ...lines, ''].join('\n'));
     // rbldnsd compares whole seconds: a second change within one would not be seen.
     const time = Math.floor(Date.now() / 1_000) + generation;
     await utimes(file + '.new', time, time);

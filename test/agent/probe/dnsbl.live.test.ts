@@ -7,12 +7,14 @@ import { systemClock } from '#shared/clock.ts';
 import { createMeter } from '#shared/meter.ts';
 import type { Point } from '#shared/meter.ts';
 import { createProbe } from '../../../agent/probe/probe.ts';
+import { createSchedule } from '../../../agent/probe/schedule.ts';
 import { createLab } from '../../lab/lab.ts';
 import { waitFor } from '../../lab/wait.ts';
+import { standardLists } from './watched-lists.ts';
 
 const listing = ':127.0.0.2:listed, see https://example.net/$';
 
-async function startProbe(t: TestContext, zones: readonly string[], more: { readonly domainZones?: boolean } = {}) {
+async function startProbe(t: TestContext, zones: string[], more: { readonly domainZones?: boolean } = {}) {
   const lab = createLab(t);
   const server = await lab.rbldnsd({
     zones: {
@@ -25,24 +27,31 @@ async function startProbe(t: TestContext, zones: readonly string[], more: { read
     domainZones: { 'dbl.test': [':127.0.1.2:spam domain', 'test', '.bad.example'] },
   });
   const points: Point[] = [];
+  const room = {
+    meter: createMeter({ clock: systemClock, sink: (point) => points.push(point) }),
+    clock: systemClock,
+    random: () => 0.5,
+    log: pino({ level: 'silent' }),
+  };
   const probe = createProbe({
     config: {
       dnsbl: {
+        ...standardLists,
         resolver: server.host + ':' + server.port,
         zones,
         addresses: more.domainZones === true ? ['192.0.2.10'] : ['192.0.2.10', '192.0.2.20'],
         domains: ['good.example', 'mail.bad.example'],
         intervalSeconds: 1,
+        confirmSeconds: 0,
+        clearSeconds: 0,
       },
     },
-    meter: createMeter({ clock: systemClock, sink: (point) => points.push(point) }),
-    clock: systemClock,
-    random: () => 0.5,
-    log: pino({ level: 'silent' }),
+    ...room,
     dns: { timeoutMs: 500 },
   });
   const stop = new AbortController();
-  const running = probe.run(stop.signal);
+  const schedule = createSchedule({ ...room, checks: probe.check === undefined ? [] : [probe.check] });
+  const running = schedule.run(stop.signal);
   t.after(async () => {
     stop.abort();
     await running;
@@ -68,13 +77,18 @@ test('an address that is listed while the probe runs, and taken off again, is to
     points.findLast((point) => point.tags['target'] === '192.0.2.10' && point.tags['zone'] === 'bl.test')?.fields[
       'state'
     ];
+  const lastLevel = () =>
+    points.findLast((point) => point.tags['target'] === '192.0.2.10' && point.tags['zone'] === 'bl.test')?.fields[
+      'level'
+    ];
   await waitFor('clean', () => lastState() === 0);
   await server.set('bl.test', [listing, '127.0.0.2', '192.0.2.10']);
   await waitFor('listed', () => lastState() === 1);
+  await waitFor('listed by a second answer', () => lastLevel() === 2);
   assert.equal(state('192.0.2.10', 'bl.test')?.reason, 'listed: listed, see https://example.net/192.0.2.10');
   assert.equal(state('192.0.2.20', 'bl.test')?.state, 'clean');
   await server.set('bl.test', [listing, '127.0.0.2']);
-  await waitFor('clean again', () => lastState() === 0);
+  await waitFor('clean again, by a second answer', () => lastState() === 0 && lastLevel() === 0);
   // The test entry gone: the same answer for the address now says nothing.
   await server.set('bl.test', [listing, '192.0.2.20']);
   await waitFor('zone unhealthy', () => lastState() === 4);

@@ -38,8 +38,8 @@ function view(scene: Scene): AgentView {
 const account = (up: number): Point =>
   createPoint('account', start, { account: 'info' }, { up, problem: up === 1 ? '' : 'login refused' });
 const queue = (oldest: number): Point => createPoint('queue', start, {}, { oldest_seconds: oldest });
-const listed = (state: number): Point =>
-  createPoint('dnsbl', start, { target: '192.0.2.1', zone: 'bl.test' }, { state });
+const listed = (state: number, level = state === 1 ? 2 : 0): Point =>
+  createPoint('dnsbl', start, { target: '192.0.2.1', zone: 'bl.test' }, { state, level });
 
 /** Plays scenes of so many seconds each; gives what was told, with the second at which it was. */
 function play(
@@ -194,7 +194,7 @@ test('a list that refuses or is broken neither raises nor resolves', () => {
     assert.deepEqual(
       play([
         [70, { readings: [listed(1)] }],
-        [300, { readings: [listed(state)] }],
+        [300, { readings: [listed(state, 2)] }],
         [40, { readings: [listed(0)] }],
       ]),
       ['60 raised address-listed', '390 resolved address-listed'],
