@@ -2,15 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { lockFolder } from '#shared/folder-lock.ts';
-import { createJournal, journalSchema } from '#shared/journal.ts';
+import { createJournal } from '#shared/journal.ts';
 import type { Journal } from '#shared/journal.ts';
 import { openDatabase, transaction } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
-import { loginSchema } from './accounts/login-memory.ts';
-import { ledgerSchema } from './receive/ledger/ledger.ts';
-import { spoolSchema } from './send/queue/spool-schema.ts';
-
-const metaSchema = 'CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT';
+import { stateSchema } from './state-schema.ts';
 
 export type State = {
   readonly folder: string;
@@ -25,10 +21,7 @@ export type State = {
 export function openState(folder: string): State {
   const lock = lockFolder(folder);
   try {
-    const db = openDatabase({
-      path: join(folder, 'agent.db'),
-      schema: [[metaSchema, journalSchema, loginSchema, ledgerSchema, spoolSchema].join(';\n')],
-    });
+    const db = openDatabase({ path: join(folder, 'agent.db'), schema: stateSchema });
     return {
       folder,
       db,

@@ -23,10 +23,11 @@ const agentRooms = [
   'control',
   'cli',
   'users',
+  'doctor',
   'settings',
   'page',
 ];
-const collectorRooms = ['broker', 'ingest', 'store', 'fleet', 'alert', 'people', 'web'];
+const collectorRooms = ['broker', 'ingest', 'store', 'fleet', 'alert', 'people', 'web', 'cli'];
 const agentConfig = { types: ['agent/config.ts'] } as const;
 const collectorConfig = { types: ['collector/config.ts'] } as const;
 const mailPath = ['agent/local', 'agent/smtp', 'agent/accounts', 'agent/net'] as const;
@@ -47,13 +48,51 @@ const rooms: Readonly<Record<string, Room>> = {
   'agent/users': { may: [], ...agentConfig },
   'agent/package': { may: [] },
   'agent/settings': { may: [] },
-  'agent/page': { may: ['agent/control', 'agent/accounts', 'agent/users', 'agent/settings.ts'], ...agentConfig },
-  'agent/cli': { may: ['agent/settings.ts', 'agent/control', 'agent/accounts', 'agent/users', 'agent/config.ts'] },
+  'agent/page': {
+    may: [
+      'agent/control',
+      'agent/accounts',
+      'agent/users',
+      'agent/settings.ts',
+      'agent/doctor',
+      'agent/first-answers.ts',
+    ],
+    ...agentConfig,
+  },
+  // Looks at everything, so it may use everything; nothing of the mail's way uses it.
+  'agent/doctor': {
+    may: [
+      'agent/receive',
+      'agent/send',
+      'agent/local',
+      'agent/smtp',
+      'agent/accounts',
+      'agent/net',
+      'agent/users',
+      'agent/config.ts',
+      'agent/config-files.ts',
+    ],
+  },
+  'agent/cli': {
+    may: [
+      'agent/settings.ts',
+      'agent/control',
+      'agent/accounts',
+      'agent/users',
+      'agent/doctor',
+      'agent/settings',
+      'agent/config.ts',
+      'agent/config-files.ts',
+      'agent/first-answers.ts',
+      'agent/state-schema.ts',
+    ],
+  },
   collector: { may: collectorRooms.map((room) => 'collector/' + room) },
   'collector/broker': { may: ['collector/ingest'], ...collectorConfig },
   'collector/ingest': { may: ['collector/store', 'collector/fleet'], ...collectorConfig },
   'collector/store': { may: [], ...collectorConfig },
   'collector/fleet': { may: [], ...collectorConfig },
+  'collector/cli': { may: ['collector/fleet', 'collector/config.ts'] },
   'collector/people': { may: [], ...collectorConfig },
   'collector/alert': { may: [], types: ['collector/config.ts', 'collector/fleet'] },
   'collector/web': {

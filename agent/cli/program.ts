@@ -4,30 +4,22 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { Check } from 'typebox/value';
-import type { Clock } from '#shared/clock.ts';
 import { UserError } from '#shared/failure.ts';
 import { troublesSchema } from '../control/answers.ts';
 import { commandSpecs } from '../control/commands.ts';
 import type { CommandName, CommandSpec } from '../control/commands.ts';
 import { loadAgentConfig } from '../config.ts';
 import { askAgent } from './client.ts';
+import { addConfigCommands } from './config-check.ts';
+import { addDoctor } from './doctor.ts';
 import { renderAnswer } from './render.ts';
+import type { ExitCode, SiteCommands, Terminal } from './site.ts';
+import { addSupportBundle } from './support-bundle.ts';
 import { clean } from './table.ts';
 import { addUserCommands } from './user.ts';
 
-export type ExitCode = 0 | 1 | 2 | 3;
-export type Terminal = {
-  readonly out: (text: string) => void;
-  readonly error: (text: string) => void;
-  /** Where relative paths and agent.yaml are looked for. */
-  readonly folder: string;
-  /** Wall clock, milliseconds since 1970. */
-  readonly now: () => number;
-  /** All of standard input. */
-  readonly readInput?: () => Promise<string>;
-  /** Waits of `login`; the system's when absent. */
-  readonly clock?: Clock;
-};
+export type { ExitCode, Terminal };
+
 type Where = { readonly config?: string; readonly socket?: string };
 
 const name = 'mailferry';
@@ -40,11 +32,20 @@ export async function runCli(args: readonly string[], terminal: Terminal): Promi
     code = await runCommand(command, given, json, where, terminal);
   });
   addLogin(program, terminal);
-  addUserCommands(program, {
+  const site: SiteCommands = {
     terminal,
     prepare: (command) => prepare(command, terminal),
     configFile: () => resolve(terminal.folder, program.opts<Where>().config ?? defaultConfig),
-  });
+    socket() {
+      const { socket } = program.opts<Where>();
+      return socket === undefined ? undefined : resolve(terminal.folder, socket);
+    },
+    finish: (exit) => void (code = exit),
+  };
+  addUserCommands(program, site);
+  addConfigCommands(program, site);
+  addDoctor(program, site);
+  addSupportBundle(program, site);
   try {
     await program.parseAsync([...args], { from: 'user' });
     return code;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -41,6 +41,54 @@ test('openDatabase() refuses a file of a newer version', (t) => {
     () => openDatabase({ path, schema: ['CREATE TABLE a (x INTEGER) STRICT'] }),
     /it has schema 2, expected at most 1; it was written by a newer mailferry/,
   );
+});
+
+test('openDatabase() keeps a copy of the file as it was before a step of the schema, and names it at a downgrade', (t) => {
+  const path = join(folderOf(t), 'a.db');
+  const first = 'CREATE TABLE a (x INTEGER) STRICT';
+  const old = openDatabase({ path, schema: [first] });
+  old.exec('INSERT INTO a VALUES (7)'); // still in the write-ahead log
+  old.close();
+  openDatabase({ path, schema: [first, 'DELETE FROM a; CREATE TABLE b (x INTEGER) STRICT'] }).close();
+  const copy = path + '.schema-1';
+  assert.equal(statSync(copy).mode & 0o777, 0o600);
+  assert.throws(
+    () => openDatabase({ path, schema: [first] }),
+    (error: unknown) =>
+      error instanceof Error &&
+      error.message.endsWith('or, to go back to the state before that upgrade, stop and put ' + copy + ' in its place'),
+  );
+  const back = openDatabase({ path: copy, schema: [first] });
+  assert.deepEqual(
+    back
+      .prepare('SELECT x FROM a')
+      .all()
+      .map((row) => row['x']),
+    [7],
+  );
+  back.close();
+});
+
+test('openDatabase() leaves a file as it was when a step fails, or when no copy of it can be kept', (t) => {
+  const folder = folderOf(t);
+  const path = join(folder, 'a.db');
+  const first = 'CREATE TABLE a (x INTEGER) STRICT';
+  openDatabase({ path, schema: [first] }).close();
+  assert.throws(() =>
+    openDatabase({ path, schema: [first, 'INSERT INTO a VALUES (1); INSERT INTO nowhere VALUES (1)'] }),
+  );
+  const same = openDatabase({ path, schema: [first] });
+  assert.equal(same.prepare('SELECT count(*) AS n FROM a').get()?.['n'], 0);
+  same.close();
+  rmSync(path + '.schema-1');
+  mkdirSync(path + '.schema-1'); // a folder where the copy belongs
+  assert.throws(
+    () => openDatabase({ path, schema: [first, 'DROP TABLE a'] }),
+    /Cannot bring database .*a\.db up to date: no copy of it can be written \(.*\), expected room for one; .*nothing was changed/,
+  );
+  const kept = openDatabase({ path, schema: [first] });
+  assert.equal(kept.prepare('PRAGMA user_version').get()?.['user_version'], 1);
+  kept.close();
 });
 
 test('openDatabase() says so when the file is no database', (t) => {
