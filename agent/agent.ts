@@ -7,6 +7,7 @@ import type { Clock } from '#shared/clock.ts';
 import type { Loaded } from '#shared/config.ts';
 import { createLifecycle } from '#shared/lifecycle.ts';
 import type { Log } from '#shared/log.ts';
+import { checkNow } from './check-command.ts';
 import type { AgentConfig } from './config.ts';
 import { createHold } from './hold.ts';
 import type { Hold } from './hold.ts';
@@ -152,6 +153,7 @@ async function openControl(
     queueList: () => rooms.send?.queue.list() ?? [],
     queueShow: (id) => rooms.send?.queue.show(id),
     queue: () => rooms.send?.desk(),
+    check: (what, now) => checkNow(rooms, what, now, base.lifecycle.signal),
     fetch: async (account) => (await rooms.receive?.fetchNow(account)) ?? [],
     quarantine: () => rooms.receive?.quarantine,
     confirm: async (account, answer) => (await rooms.receive?.confirm(account, answer)) ?? [],

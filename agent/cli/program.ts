@@ -5,12 +5,13 @@ import { join, resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { Check } from 'typebox/value';
 import { UserError } from '#shared/failure.ts';
-import { troublesSchema } from '../control/answers.ts';
+import { checkedSchema, troublesSchema } from '../control/answers.ts';
 import { commandSpecs } from '../control/commands.ts';
 import type { CommandName, CommandSpec } from '../control/commands.ts';
 import { loadAgentConfig } from '../config.ts';
 import { askAgent } from './client.ts';
 import { addConfigCommands } from './config-check.ts';
+import { exitCodeOf } from './render-check.ts';
 import { addDoctor } from './doctor.ts';
 import { renderAnswer } from './render.ts';
 import type { ExitCode, SiteCommands, Terminal } from './site.ts';
@@ -31,7 +32,6 @@ export async function runCli(args: readonly string[], terminal: Terminal): Promi
   const program = buildProgram(terminal, async (command, given, json, where) => {
     code = await runCommand(command, given, json, where, terminal);
   });
-  addLogin(program, terminal);
   const site: SiteCommands = {
     terminal,
     prepare: (command) => prepare(command, terminal),
@@ -42,6 +42,7 @@ export async function runCli(args: readonly string[], terminal: Terminal): Promi
     },
     finish: (exit) => void (code = exit),
   };
+  addLogin(program, terminal);
   addUserCommands(program, site);
   addConfigCommands(program, site);
   addDoctor(program, site);
@@ -150,10 +151,10 @@ async function runCommand(
     terminal.error(
       'Cannot reach the agent at ' + place.socket + ': ' + clean(answer.text) + ', expected ' + expected + '\n',
     );
-    return answer.reason === 'nobody' ? 3 : 1;
+    return answer.reason === 'nobody' || command === 'check' ? 3 : 1;
   }
   terminal.error(clean(answer.message) + '\n');
-  return 1;
+  return command === 'check' ? 3 : 1;
 }
 
 function show(command: CommandName, value: unknown, json: boolean, terminal: Terminal): ExitCode {
@@ -161,6 +162,7 @@ function show(command: CommandName, value: unknown, json: boolean, terminal: Ter
   const lines = json ? undefined : renderAnswer(command, value, terminal.now());
   // An agent of another version may answer in a shape that we cannot show; what it says is still shown.
   terminal.out((lines?.join('\n') ?? JSON.stringify(value, undefined, 2)) + '\n');
+  if (command === 'check') return Check(checkedSchema, value) ? exitCodeOf(value) : 3;
   if (troubles.length === 0) return 0;
   if (!json) terminal.out('\nTrouble:\n' + troubles.map((trouble) => '  ' + clean(trouble)).join('\n') + '\n');
   return 1;

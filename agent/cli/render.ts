@@ -8,9 +8,10 @@ import {
   queueListSchema,
 } from '../control/answers.ts';
 import { droppedSchema, heldListSchema, heldMailSchema, releasedSchema } from '../control/answers.ts';
-import { flushedSchema, queueChangeSchema } from '../control/answers.ts';
+import { checkedSchema, flushedSchema, queueChangeSchema } from '../control/answers.ts';
 import type { AgentStatus } from '../control/answers.ts';
 import type { CommandName } from '../control/commands.ts';
+import { renderChecked } from './render-check.ts';
 import { renderDropped, renderHeld, renderQuarantine, renderReleased } from './render-quarantine.ts';
 import { renderMail, renderQueue } from './render-queue.ts';
 import { renderChange, renderFlushed } from './render-queue-change.ts';
@@ -21,6 +22,8 @@ export function renderAnswer(command: CommandName, value: unknown, now: number):
   switch (command) {
     case 'status':
       return Check(agentStatusSchema, value) ? renderStatus(value, now) : undefined;
+    case 'check':
+      return Check(checkedSchema, value) ? renderChecked(value) : undefined;
     case 'queue list':
       return Check(queueListSchema, value) ? renderQueue(value, now) : undefined;
     case 'queue show':

@@ -186,6 +186,22 @@ export type ReleasedMail = Static<typeof releasedSchema>;
 export const droppedSchema = Type.Object({ id: Type.String() });
 export type DroppedMail = Static<typeof droppedSchema>;
 
+/** `level`: ok, info, warning, critical, unknown; that of the answer is the worst. */
+export const checkedSchema = Type.Object({
+  what: Type.String(),
+  level: Type.String(),
+  findings: list(
+    Type.Object({
+      target: Type.String(),
+      check: Type.String(),
+      level: Type.String(),
+      text: Type.String(),
+      remedy: Type.Optional(Type.String()),
+    }),
+  ),
+});
+export type Checked = Static<typeof checkedSchema>;
+
 /** In the answer to `status` and `fetch`. */
 export const troublesSchema = Type.Object({ troubles: list(Type.String()) });
 

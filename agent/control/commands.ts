@@ -7,6 +7,7 @@ import { UserError } from '#shared/failure.ts';
 import { troublesOf } from './answers.ts';
 import type {
   AgentStatus,
+  Checked,
   DroppedMail,
   Fetched,
   Flushed,
@@ -75,12 +76,32 @@ const confirmArguments = Type.Object(
   closed,
 );
 
+const whatArguments = Type.Object(
+  {
+    what: Type.Union([Type.Literal('dnsbl'), Type.Literal('domain'), Type.Literal('tls'), Type.Literal('roundtrip')], {
+      description: 'dnsbl, domain, tls or roundtrip',
+    }),
+    now: Type.Optional(
+      Type.Literal('now', {
+        description: 'now: look now and wait for it, instead of telling what the last look found',
+      }),
+    ),
+  },
+  closed,
+);
+
 export const commandSpecs = {
   status: {
     help: 'Shows mailboxes, relays, queue, block lists and the report to the collector.',
     readOnly: true,
     arguments: none,
     timeoutSeconds: 10,
+  },
+  check: {
+    help: 'Shows what is found about block lists, the own domains, certificates or round trips, for people and for monitoring.',
+    readOnly: true,
+    arguments: whatArguments,
+    timeoutSeconds: 300,
   },
   'queue list': {
     help: 'Lists the mails that wait to be sent, the oldest first.',
@@ -172,6 +193,8 @@ export type CommandName = keyof typeof commandSpecs;
 /** A longer queue is cut in the list; the total is told. */
 const maxListed = 1_000;
 
+type CheckKind = Static<typeof whatArguments>['what'];
+
 /** What the composition root hands in. */
 export type CommandWork = {
   readonly status: () => AgentStatus;
@@ -180,6 +203,8 @@ export type CommandWork = {
   readonly queueShow: (id: string) => QueueEntry | undefined;
   /** Undefined when no submission is configured. What cannot be done is a UserError. */
   readonly queue: () => QueueWork | undefined;
+  /** Throws UserError when nothing of the kind is configured. */
+  readonly check?: (what: CheckKind, now: boolean) => Promise<Checked>;
   /** Resolves with the state of the accounts after their round. */
   readonly fetch: (account: string | undefined) => Promise<Fetched['accounts']>;
   /** The same, after an account's question was answered. */
@@ -241,6 +266,10 @@ export function createCommands(work: CommandWork): CommandTable {
     const accounts = (await work.confirm?.(account, answer)) ?? [];
     return { accounts, troubles: troublesOf({ accounts }) };
   };
+  const check = ({ now, what }: Static<typeof whatArguments>) => {
+    if (work.check === undefined) throw new UserError('Cannot check ' + what + ': the agent has no probes');
+    return work.check(what, now === 'now');
+  };
   const adopt = async () => ({ was: (await work.adopt?.()) ?? '' });
   const quarantine = (act: string): QuarantineWork => {
     const desk = work.quarantine();
@@ -257,6 +286,7 @@ export function createCommands(work: CommandWork): CommandTable {
   const drop = ({ id }: Static<typeof heldArguments>) => quarantine('drop a mail').drop(id);
   const table: Readonly<Record<CommandName, Command>> = {
     status: { ...commandSpecs.status, run: checked('status', none, status) },
+    check: { ...commandSpecs.check, run: checked('check', whatArguments, check) },
     'queue list': { ...commandSpecs['queue list'], run: checked('queue list', none, list) },
     'queue show': { ...commandSpecs['queue show'], run: checked('queue show', showArguments, show) },
     'queue hold': change('hold'),

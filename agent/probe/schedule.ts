@@ -21,6 +21,8 @@ export type Schedule = {
   readonly run: (signal: AbortSignal) => Promise<void>;
   /** Runs the checks of a kind now, or waits for those under way; gives their results. */
   readonly now: (kind: Kind, signal: AbortSignal) => Promise<readonly Result[]>;
+  /** Is there any check of this kind? */
+  readonly has: (kind: Kind) => boolean;
   /** The last ones. */
   readonly results: (kind?: Kind) => readonly Result[];
 };
@@ -119,6 +121,7 @@ export function createSchedule(options: ScheduleOptions): Schedule {
     },
     now: (kind, signal) =>
       Promise.all(checks.filter((check) => check.kind === kind).map((check) => start(check, signal))),
+    has: (kind) => checks.some((check) => check.kind === kind),
     results: (kind) => [...results.values()].filter((result) => kind === undefined || result.kind === kind),
   };
 }

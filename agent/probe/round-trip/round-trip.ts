@@ -51,7 +51,9 @@ export type RoundTrips = {
   readonly tried: (mailId: string, result: string, reply: string, relaySeconds: number) => void;
   /** True when the mail was ours and has been dealt with: it is not for anybody else. */
   readonly take: (mail: Incoming) => Promise<boolean>;
-  readonly reports: () => readonly Report[];
+  readonly findings: () => readonly Finding[];
+  /** When no probe is under way any more that could still be in time, or after some minutes. */
+  readonly settled: (signal: AbortSignal) => Promise<void>;
   /** What the last probe that came back showed. */
   readonly sighting: () => Sighting | undefined;
   /** The relay's clock against ours, seconds ahead; absent before a probe came back. */
@@ -62,6 +64,9 @@ export type RoundTrips = {
 
 const lookMs = 2_000;
 const handInMs = 120_000;
+const settleMs = 240_000;
+/** Asked for by hand, one more probe tells nothing new so soon, and a monitoring tool may ask every few seconds. */
+const leastPauseMs = 30_000;
 const rememberMs = 60 * 86_400_000;
 const currentMs = 14 * 86_400_000;
 
@@ -73,12 +78,17 @@ export function createRoundTrips(deps: RoundTripDeps): RoundTrips {
   const tokenName = Buffer.from(tokenHeader);
   let sighting: Sighting | undefined;
   let skewSeconds: number | undefined;
-  let skipped = new Map<string, string>();
+  const skipped = new Map<string, string>();
+  const begunAt = new Map<string, number>();
 
   async function send(trip: RoundTripOptions, signal: AbortSignal): Promise<readonly Finding[]> {
     const spare = deps.spare(trip.from);
-    skipped = new Map(skipped).set(trip.id, spare ?? '');
-    if (spare !== undefined) return [findingOf(trip, trips.report(trip.id), spare)];
+    if (spare === undefined) skipped.delete(trip.id);
+    else skipped.set(trip.id, spare);
+    const pauseMs = clock.monotonic() - (begunAt.get(trip.id) ?? -Infinity);
+    const soon = pauseMs < Math.min(leastPauseMs, trip.intervalSeconds * 500);
+    if (spare !== undefined || soon) return [findingOf(trip, trips.report(trip.id), spare)];
+    begunAt.set(trip.id, clock.monotonic());
     const token = createToken(table.key());
     const at = clock.now();
     table.forget(at - rememberMs);
@@ -156,7 +166,11 @@ export function createRoundTrips(deps: RoundTripDeps): RoundTrips {
         return false;
       }
     },
-    reports: () => deps.trips.map(({ id }) => trips.report(id)),
+    findings: () => deps.trips.map((trip) => findingOf(trip, trips.report(trip.id), skipped.get(trip.id))),
+    async settled(signal) {
+      const until = clock.monotonic() + settleMs;
+      while (trips.pending() && clock.monotonic() < until && !signal.aborted) await clock.sleep(200, signal);
+    },
     sighting: () => sighting,
     skewSeconds: () => skewSeconds,
     addresses: (kind) => table.addresses(kind, clock.now() - currentMs),

@@ -42,6 +42,8 @@ export type Trips = {
   /** Looks at the clock; gives ids of the queue that are of no more use. */
   readonly look: () => readonly string[];
   readonly report: (trip: string) => Report;
+  /** A probe is under way that is not late yet. */
+  readonly pending: () => boolean;
 };
 
 type Out = {
@@ -168,7 +170,8 @@ export function createTrips(options: {
       if (result === 'sent') {
         out.relayedAt = clock.monotonic();
         out.relayMs = relayMs;
-      } else if (result === 'refused') {
+      } else if (result === 'refused' || result === 'hold') {
+        // Held: a mail of a person would wait for a decision, a probe has told what it can.
         end(out, 'bounced', { leg: 'relay', text: 'the relay refused the probe: ' + reply });
       }
     },
@@ -196,6 +199,8 @@ export function createTrips(options: {
       return useless.splice(0);
     },
     report,
+    pending: () =>
+      [...under.values()].some(({ setup, startedAt }) => clock.monotonic() - startedAt <= setup.lateSeconds * 1_000),
   };
 }
 
