@@ -9,10 +9,10 @@ export type Program = { readonly start: () => Promise<void>; readonly stop: () =
 export async function runProgram(options: {
   readonly usage: string;
   /** Reads the configuration and builds; throws UserError. */
-  readonly create: (configFile: string) => Program;
+  readonly create: (configFile: string) => Program | Promise<Program>;
 }): Promise<void> {
   try {
-    const program = options.create(readArguments(options.usage));
+    const program = await options.create(readArguments(options.usage));
     stopOnSignals(program.stop);
     await program.start();
   } catch (error) {

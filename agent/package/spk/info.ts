@@ -3,7 +3,7 @@ import { UserError } from '#shared/failure.ts';
 
 /** The only names and numbers that package, scripts, firewall entry and agent must agree on; a test compares them. */
 export const packageName = 'mailferry';
-export const pagePort = 8_425;
+export const pagePort = 8_421;
 export const submissionPort = 2_525;
 /** The oldest DSM for which there is a Node.js that the agent runs on. */
 export const oldestDsm = '7.2-64570';

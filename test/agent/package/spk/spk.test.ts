@@ -274,8 +274,8 @@ const broken: readonly (readonly [fault: string, bytes: () => Buffer, expected: 
   ],
   [
     'the firewall entry has another port',
-    () => change({ inner: rewrite('port_conf/mailferry.sc', '8425', '8426') }),
-    /lacks adminport 8425/,
+    () => change({ inner: rewrite('port_conf/mailferry.sc', '8421', '8422') }),
+    /lacks adminport 8421/,
   ],
   [
     'a port needs root',

@@ -4,7 +4,7 @@ title_ger="mailferry"
 desc="Settings and state of mailferry (HTTPS)"
 desc_ger="Einstellungen und Zustand von mailferry (HTTPS)"
 port_forward="no"
-dst.ports="8425/tcp"
+dst.ports="8421/tcp"
 
 [mailferry_submission]
 title="mailferry: mail to be sent"

@@ -1,0 +1,267 @@
+// The life of the package on a DSM without a NAS (test/lab/dsm): installed, started, upgraded, removed, by its own scripts, as
+// a user without rights, on the oldest Node that it promises to run on.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, readdirSync, rmSync, mkdtempSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { createDsm } from '../../../lab/dsm/dsm.ts';
+import type { Dsm } from '../../../lab/dsm/dsm.ts';
+import { createLab } from '../../../lab/lab.ts';
+import { oldestNode } from '../../../lab/oldest-node.ts';
+import { waitFor } from '../../../lab/wait.ts';
+import {
+  buildSpks,
+  buildWorld,
+  configure,
+  customer,
+  provider,
+  recipient,
+  submit,
+  subjectsOf,
+  writeOwned,
+} from './nas.ts';
+
+// One bundle for all tests of this file.
+const built = mkdtempSync(join(tmpdir(), 'mailferry-spk-'));
+after(() => rmSync(built, { recursive: true, force: true }));
+let first = '';
+let second = '';
+before(async () => {
+  [first = '', second = ''] = await buildSpks(built, ['0.1.0', '0.2.0']);
+});
+
+const long = { timeoutMs: 60_000 } as const;
+const names = (prefix: string, count: number): readonly string[] =>
+  Array.from({ length: count }, (_, index) => prefix + '-' + String(index).padStart(2, '0'));
+
+/** Files of mails that are not done. */
+function waiting(dsm: Dsm): number {
+  const folder = join(dsm.real('var'), 'state', 'spool', 'queue');
+  return existsSync(folder) ? readdirSync(folder).length : 0;
+}
+
+test('mail flows, an upgrade keeps what waits and knows what was fetched, and an end with or without the data is what was said', async (t) => {
+  const lab = createLab(t);
+  const [world, node] = await Promise.all([buildWorld(lab), oldestNode()]);
+  const dsm = createDsm({ lab, node });
+
+  assert.equal((await dsm.install(first)).code, 0);
+  assert.equal(await dsm.status(), 3, 'installed is not started');
+  await configure(dsm, world);
+  const started = await dsm.start();
+  assert.deepEqual([started.code, started.message], [0, ''], started.output + dsm.log());
+  assert.equal(await dsm.status(), 0);
+  assert.equal((await dsm.start()).code, 0, 'started twice is started');
+  const asked = await dsm.command(['status', '--json']);
+  assert.equal(JSON.parse(asked.output).agent, 'nas-1', asked.output);
+
+  // In and out.
+  await world.pop3.put(provider.user, Buffer.from('Message-ID: <in-1@x.test>\r\nSubject: in-1\r\n\r\ntext\r\n'));
+  await waitFor('the mail at the local server', async () => (await world.local.count(recipient)) === 1, long);
+  assert.match((await submit(world, ['out-1']))[0] ?? '', /^250/);
+  await waitFor('the mail at the relay', async () => (await world.relay.count()) === 1, long);
+
+  // 50 mails wait while the relay is away; the new version finds them.
+  await world.relay.crash();
+  const answers = await submit(world, names('wait', 50));
+  assert.equal(answers.filter((answer) => answer.startsWith('250')).length, 50);
+  const pids = dsm.processes();
+  const upgraded = await dsm.upgrade(second);
+  assert.deepEqual([upgraded.code, upgraded.message], [0, ''], upgraded.output + dsm.log());
+  assert.equal(await dsm.status(), 0);
+  assert.match(readFileSync(join(dsm.package, 'INFO'), 'utf8'), /^version="0\.2\.0-1"$/m);
+  assert.ok(!dsm.processes().some((pid) => pids.includes(pid)), 'the old version has ended');
+  assert.equal(waiting(dsm), 50);
+  await world.relay.start();
+  await waitFor('all mails at the relay', async () => (await world.relay.count()) >= 51, long);
+  await waitFor('an empty queue', () => waiting(dsm) === 0, long);
+  assert.deepEqual(subjectsOf(await world.relay.mails(customer)), ['out-1', ...names('wait', 50)]);
+
+  // What was fetched before the upgrade is not fetched again.
+  await world.pop3.put(provider.user, Buffer.from('Message-ID: <in-2@x.test>\r\nSubject: in-2\r\n\r\ntext\r\n'));
+  await waitFor('the next mail', async () => (await world.local.count(recipient)) >= 2, long);
+  assert.deepEqual(subjectsOf(await world.local.mails(recipient)), ['in-1', 'in-2']);
+
+  // Removed and kept.
+  const left = await dsm.uninstall({ wizard_keep: 'true', wizard_erase: 'false', wizard_erase_queue: 'false' });
+  assert.equal(left.code, 0, left.output);
+  assert.deepEqual(dsm.processes(), []);
+  assert.equal(dsm.link('mailferry'), undefined);
+  assert.ok(existsSync(join(dsm.real('var'), 'state', 'agent.db')) && existsSync(join(dsm.real('home'), 'agent.yaml')));
+  assert.equal((await dsm.install(second)).code, 0);
+  assert.equal((await dsm.start()).code, 0, dsm.log());
+  await world.pop3.put(provider.user, Buffer.from('Message-ID: <in-3@x.test>\r\nSubject: in-3\r\n\r\ntext\r\n'));
+  await waitFor('the next mail', async () => (await world.local.count(recipient)) >= 3, long);
+  assert.deepEqual(subjectsOf(await world.local.mails(recipient)), ['in-1', 'in-2', 'in-3']);
+
+  // Removed for good: not while mail waits, unless that was said too.
+  await world.relay.crash();
+  await submit(world, ['last']);
+  const refused = await dsm.uninstall({ wizard_keep: 'false', wizard_erase: 'true', wizard_erase_queue: 'false' });
+  assert.equal(refused.code, 1);
+  assert.match(refused.message, /^Mails that wait to be sent, .*: 1\. They would be deleted\./);
+  assert.equal(await dsm.status(), 0, 'and nothing has happened');
+  const erased = await dsm.uninstall({ wizard_keep: 'false', wizard_erase: 'true', wizard_erase_queue: 'true' });
+  assert.equal(erased.code, 0, erased.output);
+  assert.deepEqual([readdirSync(dsm.real('var')), readdirSync(dsm.real('home'))], [[], []]);
+  assert.deepEqual(dsm.processes(), []);
+});
+
+for (const units of [true, false]) {
+  const how = units ? 'systemd' : 'the script alone';
+  test(
+    'with ' +
+      how +
+      ' every action has its exit code, a wrong configuration is told at the start, and a dead agent is known',
+    async (t) => {
+      const lab = createLab(t);
+      const [world, node] = await Promise.all([buildWorld(lab), oldestNode()]);
+      const dsm = createDsm({ lab, node, units });
+      await dsm.install(first);
+      assert.equal((await dsm.stop()).code, 0, 'stopping what does not run is no failure');
+
+      const without = await dsm.start();
+      assert.equal(without.code, 1);
+      assert.match(
+        without.message,
+        /^mailferry does not start\. .*agent\.yaml.*no such file, expected a readable YAML file/,
+      );
+      await configure(dsm, world, { lokal: {} });
+      const wrong = await dsm.start();
+      assert.equal(wrong.code, 1);
+      assert.match(wrong.message, /agent\.yaml:\d+: option lokal: found/, dsm.log());
+      assert.equal(await dsm.status(), units ? 1 : 3);
+      assert.deepEqual(dsm.processes().length, 0, 'what only a person can mend is not tried again');
+
+      await configure(dsm, world);
+      assert.equal((await dsm.start()).code, 0, dsm.log());
+      assert.equal(await dsm.status(), 0);
+      const started = (): number => dsm.log().split('"agent started"').length - 1;
+      assert.equal(started(), 1);
+
+      // Killed, as by a system that is out of memory.
+      const victims = await agentPids(dsm);
+      assert.equal(victims.length, 1);
+      for (const pid of victims) process.kill(pid, 'SIGKILL');
+      if (units) await waitFor('systemd to start it again', () => started() === 2, long);
+      else {
+        await waitFor('its end to be known', async () => (await dsm.status()) === 1, long);
+        // Its number may be somebody else's by now.
+        await writeOwned(dsm, join(dsm.real('var'), 'mailferry.pid'), process.pid + '\n');
+        assert.equal(await dsm.status(), 1);
+        assert.equal((await dsm.start()).code, 0, dsm.log());
+      }
+      assert.equal(await dsm.status(), 0);
+
+      for (const [why, expected] of [
+        ['STOP', 'stop'],
+        ['', 'power-off'],
+      ] as const) {
+        assert.equal((await dsm.stop(why)).code, 0);
+        assert.equal(await dsm.status(), 3);
+        assert.deepEqual(dsm.processes(), []);
+        const file = join(dsm.real('var'), 'state', 'stop-reason');
+        assert.equal(readFileSync(file, 'utf8').trim(), expected);
+        assert.equal((await dsm.start(why === '' ? '' : 'START')).code, 0, dsm.log());
+        assert.ok(!existsSync(file), 'said once');
+      }
+      await dsm.stop();
+
+      // The files of the package are gone, as with a volume that is locked.
+      rmSync(join(dsm.real('target'), 'bin'), { recursive: true });
+      const locked = await dsm.start();
+      assert.equal(locked.code, 150);
+      assert.match(locked.message, /volume is not mounted, or the package is damaged/);
+      assert.equal(await dsm.status(), 150);
+    },
+  );
+}
+
+/** The agent's own, without what supervises it. */
+async function agentPids(dsm: Dsm): Promise<readonly number[]> {
+  return dsm
+    .processes()
+    .filter((pid) => readFileSync('/proc/' + pid + '/cmdline', 'utf8').includes('mailferry-agent.mjs\0run'));
+}
+
+test('without the right Node.js nothing is installed, and it is said what to do, in the language of the NAS', async (t) => {
+  const lab = createLab(t);
+  const bare = createDsm({ lab });
+  assert.equal((await bare.install(first)).message, 'needs Node.js_v22', 'Package Center itself refuses');
+
+  const old = join(lab.dir, 'old-node');
+  writeFileSync(old, '#!/bin/sh\n[ "$1" = --version ] && echo v22.12.0 && exit 0\nexit 1\n', { mode: 0o755 });
+  for (const [language, expected] of [
+    [
+      'enu',
+      'mailferry needs Node.js 22.13 or newer, found v22.12.0. Please update the package Node.js v22 in Package Center.',
+    ],
+    [
+      'ger',
+      'mailferry braucht Node.js 22.13 oder neuer, gefunden wurde v22.12.0. Bitte aktualisieren Sie das Paket Node.js v22 im Paket-Zentrum.',
+    ],
+  ] as const) {
+    const dsm = createDsm({ lab, node: old, language });
+    const said = await dsm.install(first);
+    assert.deepEqual([said.code, said.message], [1, expected]);
+    assert.deepEqual(readdirSync(dsm.real('target')), []);
+  }
+
+  // An upgrade is refused before the old version is taken away.
+  const dsm = createDsm({ lab, node: await oldestNode(), language: 'ger' });
+  await dsm.install(first);
+  const place = join(dsm.package, '..', 'Node.js_v22', 'target', 'usr', 'local', 'bin', 'node');
+  rmSync(place);
+  const said = await dsm.upgrade(second);
+  assert.equal(said.code, 1);
+  assert.match(said.message, /^mailferry braucht das Paket Node\.js v22\./);
+  assert.ok(existsSync(join(dsm.real('target'), 'app', 'mailferry-agent.mjs')));
+});
+
+test('an administrator is served as the user of the agent, others are sent away, and the log is rotated while it is written', async (t) => {
+  const lab = createLab(t);
+  const [world, node] = await Promise.all([buildWorld(lab), oldestNode()]);
+  const dsm = createDsm({ lab, node });
+  await dsm.install(first);
+  await configure(dsm, world, { logLevel: 'debug' });
+  assert.equal(dsm.link('mailferry'), '/var/packages/mailferry/target/bin/mailferry');
+
+  // sudo synopkg start: what is written belongs to the agent all the same.
+  const scripts = '/var/packages/mailferry/scripts/start-stop-status';
+  assert.equal((await dsm.run(scripts, ['start'], { as: 0 })).code, 0, dsm.log());
+  assert.equal((await agentPids(dsm)).length, 1);
+  const asRoot = await dsm.command(['user', 'add', 'office', '@example.org'], { as: 0 });
+  assert.equal(asRoot.code, 0, asRoot.output);
+  assert.equal(statSync(join(dsm.real('var'), 'state', 'users.json')).uid, dsm.uid);
+  const other = await dsm.command(['status'], { as: dsm.uid + 5 });
+  assert.equal(other.code, 2);
+  assert.match(
+    other.output,
+    /^Cannot run mailferry as this user: .* expected an administrator: sudo mailferry status$/m,
+  );
+
+  // Nobody else may read what the agent knows.
+  for (const path of [
+    join(dsm.real('var'), 'mailferry.log'),
+    join(dsm.real('home'), 'agent.yaml'),
+    join(dsm.real('var'), 'state'),
+  ])
+    assert.equal(statSync(path).mode & 0o077, 0, path);
+
+  const log = join(dsm.real('var'), 'mailferry.log');
+  const before = statSync(log);
+  const rotated = await dsm.run(
+    'logrotate',
+    ['--force', '--state', '/var/tmp/logrotate.state', '/var/packages/mailferry/target/conf/logrotate.conf'],
+    { as: 0 },
+  );
+  assert.equal(rotated.code, 0, rotated.output);
+  assert.ok(existsSync(log + '.1.gz'), rotated.output);
+  assert.equal(statSync(log).ino, before.ino);
+  // The same process goes on, from the new end of the file.
+  await world.local.crash();
+  await world.pop3.put(provider.user, Buffer.from('Message-ID: <in@x.test>\r\nSubject: in\r\n\r\ntext\r\n'));
+  await waitFor('a line in the log', () => /"room":/.test(dsm.log()), long);
+  assert.ok(!dsm.log().includes('\0'), 'without a hole');
+});
