@@ -2,21 +2,23 @@
 import { join } from 'node:path';
 import { systemClock } from '#shared/clock.ts';
 import type { Clock } from '#shared/clock.ts';
-import type { Loaded, Secret } from '#shared/config.ts';
-import { readPem } from '#shared/pem.ts';
+import type { Loaded } from '#shared/config.ts';
 import { createLifecycle } from '#shared/lifecycle.ts';
-import type { Lifecycle } from '#shared/lifecycle.ts';
 import type { Log } from '#shared/log.ts';
+import { userOf } from '#shared/topics.ts';
+import { startAgents } from './agents.ts';
 import { createAlert } from './alert/alert.ts';
 import type { Alert } from './alert/alert.ts';
 import { checkRuleOverrides } from './alert/rules.ts';
-import { createEmbeddedBroker } from './broker/embedded.ts';
-import { createExternalBroker } from './broker/external.ts';
 import type { CollectorConfig } from './config.ts';
+import { optionalPem, optionalSecret } from './base.ts';
+import type { Base } from './base.ts';
+import { createSocket, socketPath } from './cli/socket.ts';
+import { createAccounts } from './fleet/accounts.ts';
+import type { Accounts } from './fleet/accounts.ts';
 import { createFleet } from './fleet/fleet.ts';
 import type { Fleet, Origin } from './fleet/fleet.ts';
-import { createIngest } from './ingest/ingest.ts';
-import type { Ingest } from './ingest/ingest.ts';
+import { startHeartbeat } from './heartbeat.ts';
 import { openState } from './state.ts';
 import type { State } from './state.ts';
 import { openInfluxStore } from './store/influxdb.ts';
@@ -29,11 +31,6 @@ export type Collector = {
   readonly start: () => Promise<void>;
   /** Idempotent, bounded. */
   readonly stop: () => Promise<void>;
-};
-type Broker = {
-  readonly start: () => Promise<void>;
-  readonly stop: () => Promise<void>;
-  readonly problem: () => string | undefined;
 };
 
 export function createCollector(options: {
@@ -59,14 +56,6 @@ export function createCollector(options: {
   };
 }
 
-type Base = {
-  readonly loaded: Loaded<CollectorConfig>;
-  readonly log: Log;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly lifecycle: Lifecycle;
-};
-
 async function start(base: Base): Promise<void> {
   const { loaded, clock, log, lifecycle } = base;
   const config = loaded.value;
@@ -75,30 +64,44 @@ async function start(base: Base): Promise<void> {
   lifecycle.onStop('state', state.close);
   const store = await openStore(base, state);
   lifecycle.onStop('store', store.close);
+  const accounts = createAccounts({ db: state.db, clock });
   const fleet = createFleet({
     db: state.db,
     clock,
     staleSeconds: config.staleSeconds,
     offlineSeconds: config.offlineSeconds,
-    ...expectedAgents(config),
+    ...expectedAgents(config, accounts),
     log: log.child({ room: 'fleet' }),
   });
-  const broker = await startIngest(base, state, { store, fleet });
+  const { broker, ingest, verbs } = await startAgents(base, state, { store, fleet, accounts });
   const alert = openAlert(base, state, fleet);
   lifecycle.onStop('alert', alert.stop);
   alert.start();
+  const health = () => ({
+    broker: broker.problem(),
+    store: store.problem() ?? ingest.problem(),
+    alert: alert.problem(),
+  });
   const web = createWeb({
     config: config.web,
     ...optionalSecret(loaded, ['web', 'password'], config.web.password),
     fleet,
     store,
     alert,
-    health: () => ({ broker: broker.problem(), store: store.problem(), alert: alert.problem() }),
+    health,
     clock,
     log: log.child({ room: 'web' }),
   });
   lifecycle.onStop('web', web.stop);
   await web.start();
+  const socket = createSocket({ path: socketPath(state.folder), verbs, log: log.child({ room: 'cli' }) });
+  lifecycle.onStop('socket', socket.stop);
+  await socket.start();
+  if (config.heartbeat !== undefined) {
+    const problem = (): string | undefined => Object.values(health()).find((one) => one !== undefined);
+    const heartbeat = startHeartbeat({ ...config.heartbeat, problem, clock, log: log.child({ room: 'heartbeat' }) });
+    lifecycle.onStop('heartbeat', heartbeat.stop);
+  }
   const { host, port } = web.address();
   log.info({ page: 'http://' + host + ':' + port }, 'collector started');
 }
@@ -119,56 +122,14 @@ async function openStore(base: Base, state: State): Promise<Store> {
   }
 }
 
-async function startIngest(
-  base: Base,
-  state: State,
-  parts: { readonly store: Store; readonly fleet: Fleet },
-): Promise<Broker> {
-  const { clock, random, lifecycle } = base;
-  const ingest = createIngest({ ...parts, db: state.db, clock, random, log: base.log.child({ room: 'ingest' }) });
-  lifecycle.onStop('ingest', ingest.stop);
-  const broker = openBroker(base, ingest);
-  lifecycle.onStop('broker', broker.stop);
-  await broker.start();
-  return broker;
-}
-
-function openBroker(base: Base, ingest: Ingest): Broker {
-  const { loaded, clock, random } = base;
-  const { broker: config } = loaded.value;
-  const log = base.log.child({ room: 'broker' });
-  switch (config.kind) {
-    case 'embedded': {
-      const passwords = config.agents.map(
-        ({ tenant, agent, password }, index) =>
-          [tenant + '/' + agent, loaded.secret(['broker', 'agents', index, 'password'], password)] as const,
-      );
-      const pem = (name: 'keyFile' | 'certFile', file: string): string =>
-        readPem(loaded, ['broker', 'tls', name], file);
-      const tls =
-        config.tls === undefined
-          ? {}
-          : { tls: { key: pem('keyFile', config.tls.keyFile), cert: pem('certFile', config.tls.certFile) } };
-      return createEmbeddedBroker({ config, passwords: new Map(passwords), ...tls, ingest, log });
-    }
-    case 'external':
-      return createExternalBroker({
-        config,
-        ...optionalSecret(loaded, ['broker', 'password'], config.password),
-        ...optionalPem(loaded, ['broker', 'caFile'], config.caFile),
-        ingest,
-        clock,
-        random,
-        log,
-      });
-  }
-}
-
 /** The embedded broker knows every agent by its account; of an external one we hear only who speaks. */
-function expectedAgents(config: CollectorConfig): { readonly isExpected?: (origin: Origin) => boolean } {
+function expectedAgents(
+  config: CollectorConfig,
+  accounts: Accounts,
+): { readonly isExpected?: (origin: Origin) => boolean } {
   if (config.broker.kind === 'external') return {};
-  const names = new Set(config.broker.agents.map(({ tenant, agent }) => tenant + '/' + agent));
-  return { isExpected: ({ tenant, agent }) => names.has(tenant + '/' + agent) };
+  const names = new Set(config.broker.agents.map(userOf));
+  return { isExpected: (origin) => names.has(userOf(origin)) || accounts.isKnown(origin) };
 }
 
 function openAlert(base: Base, state: State, fleet: Fleet): Alert {
@@ -193,18 +154,4 @@ function openAlert(base: Base, state: State, fleet: Fleet): Alert {
     log: log.child({ room: 'alert' }),
     link: (web.url ?? 'http://' + web.host + ':' + web.port).replace(/\/+$/, ''),
   });
-}
-
-type OptionPath = readonly (string | number)[];
-
-function optionalSecret(
-  loaded: Loaded<unknown>,
-  path: OptionPath,
-  secret: Secret | undefined,
-): { readonly password?: string } {
-  return secret === undefined ? {} : { password: loaded.secret(path, secret) };
-}
-
-function optionalPem(loaded: Loaded<unknown>, path: OptionPath, file: string | undefined): { readonly ca?: string } {
-  return file === undefined ? {} : { ca: readPem(loaded, path, file) };
 }

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { certificateSchema, closed, idSchema, secondsSchema, tlsSchema } from '#shared/config-fields.ts';
+import { urlPattern } from '#shared/enrolment.ts';
 import { explain, hostSchema, loadConfig, portSchema, secretSchema } from '#shared/config.ts';
 import type { Loaded } from '#shared/config.ts';
 import { isLoopback } from '#shared/net.ts';
@@ -12,14 +13,41 @@ const optionalSeconds = Type.Optional(
   Type.Integer({ minimum: 0, maximum: maxSeconds, description: 'whole seconds, 0 to 604800' }),
 );
 
+const brokerUrls = explain(
+  'Addresses by which agents reach the broker, first choice first. `mailferry-collector enrol` puts them into its codes, and agents that are enrolled already learn new ones here.',
+  Type.Array(
+    Type.String({
+      pattern: urlPattern,
+      description: 'mqtts://HOST:PORT, wss://HOST/PATH, or mqtt:// and ws:// without TLS',
+    }),
+    { default: [], maxItems: 4 },
+  ),
+);
+
 const embeddedBroker = Type.Object(
   {
     kind: explain('The broker runs inside the collector.', Type.Literal('embedded')),
     host: explain('Address to listen on.', hostSchema({ default: '127.0.0.1' })),
     port: explain('Port to listen on.', portSchema(1883)),
-    tls: explain('Required when `host` is not a loopback address.', Type.Optional(certificateSchema)),
+    tls: explain(
+      'Without it, and with `urls` that ask for TLS, the broker makes an authority and a certificate of its own, and renews them. Needed in one of the two ways when `host` is not a loopback address.',
+      Type.Optional(certificateSchema),
+    ),
+    urls: brokerUrls,
+    websocketPort: explain(
+      'Another port for MQTT in WebSockets, for networks that let out nothing but HTTPS: ws://, or wss:// with TLS.',
+      Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535, description: 'a port, 1 to 65535' })),
+    ),
+    maxConnections: explain(
+      'Connections at the same time.',
+      Type.Integer({ minimum: 10, maximum: 1_000_000, default: 10_000, description: 'a number from 10 to 1000000' }),
+    ),
+    maxConnectionsPerAddress: explain(
+      'Of them, from one address; a reverse proxy in front of `websocketPort` is one address.',
+      Type.Integer({ minimum: 1, maximum: 1_000_000, default: 500, description: 'a number from 1 to 1000000' }),
+    ),
     agents: explain(
-      'One account an agent; its name at the broker is TENANT/AGENT.',
+      'One account an agent; its name at the broker is TENANT/AGENT. Agents that enrol need none here.',
       Type.Array(
         Type.Object(
           {
@@ -48,6 +76,7 @@ const externalBroker = Type.Object(
       "PEM file of the authority that signed the broker's certificate, when it is not a public one.",
       Type.Optional(Type.String({ minLength: 1 })),
     ),
+    urls: brokerUrls,
   },
   { ...closed, description: '{kind: external, ...}' },
 );
@@ -163,6 +192,33 @@ export const collectorSchema = Type.Object(
       'Where the measurements are kept.',
       Type.Union([sqliteStore, influxStore], { default: { kind: 'sqlite' } }),
     ),
+    limits: explain(
+      'What agents may cost.',
+      Type.Object(
+        {
+          seriesPerTenant: explain(
+            'Series that one tenant may have in the store; points of more are left out and counted.',
+            Type.Integer({ minimum: 100, maximum: 100_000_000, default: 100_000, description: 'a number from 100 up' }),
+          ),
+        },
+        { ...closed, default: {} },
+      ),
+    ),
+    heartbeat: explain(
+      'Who watches the watcher: while all is well, this address is asked for; whoever answers there raises the alarm when the questions stop.',
+      Type.Optional(
+        Type.Object(
+          {
+            url: explain(
+              'The address.',
+              Type.String({ pattern: '^https?://[^/\\s]+', description: 'http:// or https://' }),
+            ),
+            everySeconds: explain('How often.', seconds(60)),
+          },
+          closed,
+        ),
+      ),
+    ),
     staleSeconds: explain('An agent that says nothing for so long is stale.', seconds(60)),
     offlineSeconds: explain('And for so long, offline; more than staleSeconds.', seconds(300)),
     alerts: explain(
@@ -221,11 +277,11 @@ export function loadCollectorConfig(file: string): Loaded<CollectorConfig> {
   if (offlineSeconds <= staleSeconds) {
     throw loaded.refuse(['offlineSeconds'], String(offlineSeconds), 'more than staleSeconds (' + staleSeconds + ')');
   }
-  if (broker.kind === 'embedded' && broker.tls === undefined && !isLoopback(broker.host)) {
+  if (broker.kind === 'embedded' && broker.tls === undefined && !isLoopback(broker.host) && !hasOwnAuthority(broker)) {
     throw loaded.refuse(
       ['broker', 'tls'],
       'nothing',
-      'keyFile and certFile, since host ' +
+      'keyFile and certFile, or urls with mqtts:// or wss:// for a certificate that the broker makes, since host ' +
         broker.host +
         ' is not a loopback address and passwords must not travel in clear',
     );
@@ -247,4 +303,9 @@ export function loadCollectorConfig(file: string): Loaded<CollectorConfig> {
       throw loaded.refuse(['broker', 'agents', twice], names[twice] + ' for the second time', 'every agent once');
   }
   return loaded;
+}
+
+/** The broker makes its certificate itself. */
+export function hasOwnAuthority(broker: EmbeddedBrokerConfig): boolean {
+  return broker.tls === undefined && broker.urls.some((url) => /^(?:mqtts|wss):/.test(url));
 }

@@ -4,6 +4,8 @@ import { lockFolder } from '#shared/folder-lock.ts';
 import { openDatabase } from '#shared/sqlite.ts';
 import type { Database } from '#shared/sqlite.ts';
 import { alertSchema } from './alert/state.ts';
+import { accountSchema } from './fleet/accounts.ts';
+import { commandSchema } from './fleet/commands.ts';
 import { fleetSchema } from './fleet/fleet.ts';
 import { ingestSchema } from './ingest/ingest.ts';
 
@@ -15,7 +17,7 @@ export function openState(folder: string): State {
   try {
     const db = openDatabase({
       path: join(folder, 'collector.db'),
-      schema: [[fleetSchema, ingestSchema, alertSchema].join(';\n')],
+      schema: [[fleetSchema, accountSchema, commandSchema, ingestSchema, alertSchema].join(';\n')],
     });
     return {
       folder,

@@ -1,20 +1,20 @@
-// The embedded MQTT broker (aedes, MQTT 3.1.1). Promise: an agent publishes only on its own up, status and reply, its last
-// will included, and reads only its own ack, cmd and status; nobody else gets in.
-import { createHash, timingSafeEqual } from 'node:crypto';
+// The embedded MQTT broker (aedes, MQTT 3.1.1): who may do what stands in rights.ts, who may come in in doors.ts.
 import type { EventEmitter } from 'node:events';
-import { createServer } from 'node:net';
-import type { AddressInfo, Server, Socket } from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
 import { Aedes } from 'aedes';
-import type { AedesOptions, Client } from 'aedes';
-import { UserError, codeOf, describe } from '#shared/failure.ts';
+import type { Client } from 'aedes';
+import { systemClock } from '#shared/clock.ts';
+import type { Clock } from '#shared/clock.ts';
+import { describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
-import { isClientIdOf, parseTopic, topicOf } from '#shared/topics.ts';
-import type { Address } from '#shared/topics.ts';
-import { maxMessageBytes } from '#shared/wire.ts';
+import { parseTopic, topicOf } from '#shared/topics.ts';
+import type { Address, Leaf } from '#shared/topics.ts';
 import type { EmbeddedBrokerConfig } from '../config.ts';
 import type { Ingest } from '../ingest/ingest.ts';
-import { createFrameLimit } from './frame-limit.ts';
+import type { ServerTls } from './authority.ts';
+import { createDoors } from './doors.ts';
+import type { Doors } from './doors.ts';
+import { createRights, identifyBy } from './rights.ts';
+import type { Identify } from './rights.ts';
 
 export type Broker = {
   /** Throws UserError when the port cannot be had. */
@@ -22,187 +22,147 @@ export type Broker = {
   readonly stop: () => Promise<void>;
   /** Undefined when well, else why not. */
   readonly problem: () => string | undefined;
+  /** To an agent that is connected; lost when it is not. `retain`: also for the next connection. */
+  readonly send: (origin: Address, leaf: Leaf, payload: string, retain?: boolean) => void;
+  /** What is to be done at the broker when accounts change. */
+  readonly accounts: BrokerAccounts;
 };
-export type EmbeddedBroker = Broker & { readonly address: () => { readonly host: string; readonly port: number } };
+export type BrokerAccounts = {
+  /** Each resolves when the broker goes by it, and throws when it cannot be told. */
+  readonly invited: (origin: Address, secret: string) => Promise<void>;
+  /** From now on the agent logs in with this secret. Whoever is logged in as the agent is thrown out. */
+  readonly enrolled: (origin: Address, secret: string) => Promise<void>;
+  /** Whoever is logged in is thrown out, having lost all rights before. */
+  readonly revoked: (origin: Address) => Promise<void>;
+};
+export type EmbeddedBroker = Broker & {
+  readonly address: () => { readonly host: string; readonly port: number; readonly websocketPort: number | undefined };
+  readonly renewTls: (tls: ServerTls) => void;
+  /** Connections that have logged in. */
+  readonly connections: () => number;
+};
+/** What agents say beside reports: `enrol`, `reply`. */
+export type OnOther = (origin: Address, leaf: Leaf, payload: Uint8Array) => void;
 
-/** A topic and the fixed header come on top of the largest message. */
-const maxPacketBytes = maxMessageBytes + 1_024;
 const connectTimeoutMs = 10_000;
-const refusalDelayMs = 500;
+/** An agent says something every 30 s or so; a connection that may be silent for ever would never end. */
+const keepaliveLimitSeconds = 3_600;
 
 export function createEmbeddedBroker(options: {
-  readonly config: EmbeddedBrokerConfig;
-  /** By TENANT/AGENT. */
+  readonly config: Pick<EmbeddedBrokerConfig, 'host' | 'port'> & Partial<EmbeddedBrokerConfig>;
+  /** By TENANT/AGENT, from the configuration. */
   readonly passwords: ReadonlyMap<string, string>;
-  readonly tls?: { readonly key: string; readonly cert: string };
-  readonly ingest: Ingest;
+  /** Agents that have enrolled, and those that come with a code. */
+  readonly identify?: Identify;
+  readonly tls?: ServerTls;
+  readonly ingest: Pick<Ingest, 'receive' | 'onAck'>;
+  readonly onOther?: OnOther;
+  readonly clock?: Clock;
   readonly log: Log;
 }): EmbeddedBroker {
-  const { config, passwords, tls, ingest, log } = options;
-  const accounts = new WeakMap<Client, Address>();
+  const { config, ingest, log } = options;
+  const addresses = new WeakMap<object, string>();
   /** By client id. */
   const online = new Map<string, Client>();
-  const sockets = new Set<Socket>();
+  const configured = identifyBy(options.passwords);
+  const rights = createRights({
+    identify: (user, password) => configured(user, password) ?? options.identify?.(user, password),
+    addressOf: (client) => addresses.get(client.conn) ?? '',
+    isOnline: (id) => online.has(id),
+    clock: options.clock ?? systemClock,
+    log,
+  });
   let aedes: Aedes | undefined;
-  let server: Server | undefined;
+  let doors: Doors | undefined;
 
-  /** Every TCP connection, also one whose TLS never comes about: stop() ends them. */
-  function track(socket: Socket): void {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
+  function received(client: Client | null, topic: string, payload: Uint8Array): void {
+    const parsed = client === null ? undefined : parseTopic(topic);
+    if (parsed === undefined) return;
+    const origin = { tenant: parsed.tenant, agent: parsed.agent };
+    if (parsed.leaf === 'up' || parsed.leaf === 'status') ingest.receive(origin, parsed.leaf, payload);
+    else options.onOther?.(origin, parsed.leaf, payload);
   }
 
-  function onSocket(socket: Socket): void {
-    socket.on('data', createFrameLimit({ maxBytes: maxPacketBytes, onExceeded: () => socket.destroy() }));
-    socket.on('error', () => socket.destroy());
-    aedes?.handle(socket);
-  }
-
-  async function start(): Promise<void> {
-    aedes = await Aedes.createBroker({
-      ...rights({ passwords, accounts, online, log }),
-      connectTimeout: connectTimeoutMs,
-      drainTimeout: 15_000,
-      maxClientsIdLength: 128,
+  function send(origin: Address, leaf: Leaf, payload: string, retain = false): void {
+    aedes?.publish({ cmd: 'publish', topic: topicOf(origin, leaf), payload, qos: 1, retain, dup: false }, (error) => {
+      if (error) log.warn({ ...origin, leaf, error: describe(error) }, 'a message to an agent could not be sent');
     });
-    aedes.on('client', (client) => void online.set(client.id, client));
-    aedes.on('clientDisconnect', (client) => {
+  }
+
+  function listenTo(broker: Aedes): void {
+    broker.on('client', (client) => void online.set(client.id, client));
+    broker.on('clientDisconnect', (client) => {
       if (online.get(client.id) === client) online.delete(client.id);
     });
-    const emitter: EventEmitter = aedes; // its types leave this event out; without a listener it would end the process
+    const emitter: EventEmitter = broker; // its types leave this event out; without a listener it would end the process
     emitter.on('error', (error: unknown) => log.error({ error: describe(error) }, 'broker error'));
-    aedes.on('clientError', (client, error) =>
+    broker.on('clientError', (client, error) =>
       log.debug({ client: client.id, error: describe(error) }, 'client error'),
     );
-    aedes.on('connectionError', (_client, error) => log.debug({ error: describe(error) }, 'connection refused'));
-    aedes.on('publish', (packet, client) => {
-      const topic = client === null ? undefined : parseTopic(packet.topic);
-      if (topic !== undefined)
-        ingest.receive({ tenant: topic.tenant, agent: topic.agent }, topic.leaf, Buffer.from(packet.payload));
-    });
-    ingest.onAck((origin, payload) => {
-      aedes?.publish(
-        { cmd: 'publish', topic: topicOf(origin, 'ack'), payload, qos: 1, retain: false, dup: false },
-        (error) => {
-          if (error) log.warn({ error: describe(error) }, 'an acknowledgement could not be sent');
+    broker.on('connectionError', (_client, error) => log.debug({ error: describe(error) }, 'connection refused'));
+    broker.on('publish', (packet, client) => received(client, packet.topic, Buffer.from(packet.payload)));
+  }
+
+  function disconnect(origin: Address, kinds: readonly string[]): void {
+    for (const client of online.values()) {
+      const own = rights.identityOf(client);
+      if (own?.origin.tenant !== origin.tenant || own.origin.agent !== origin.agent || !kinds.includes(own.kind))
+        continue;
+      rights.forget(client);
+      client.close();
+    }
+  }
+
+  return {
+    async start() {
+      const { preConnect, authenticate, authorizePublish, authorizeSubscribe, authorizeForward } = rights;
+      const broker = await Aedes.createBroker({
+        preConnect,
+        authenticate,
+        authorizePublish,
+        authorizeSubscribe,
+        authorizeForward,
+        connectTimeout: connectTimeoutMs,
+        keepaliveLimit: keepaliveLimitSeconds,
+        // One agent that reads nothing must not hold up the others.
+        drainTimeout: 15_000,
+        maxClientsIdLength: 128,
+      });
+      aedes = broker;
+      listenTo(broker);
+      ingest.onAck((origin, payload) => send(origin, 'ack', payload));
+      doors = createDoors({
+        host: config.host,
+        port: config.port,
+        websocketPort: config.websocketPort,
+        tls: options.tls,
+        maxConnections: config.maxConnections ?? 10_000,
+        maxConnectionsPerAddress: config.maxConnectionsPerAddress ?? 500,
+        enter(stream, address) {
+          addresses.set(stream, address);
+          broker.handle(stream);
         },
-      );
-    });
-    server =
-      tls === undefined
-        ? createServer({ noDelay: true }, onSocket)
-        : createTlsServer({ ...tls, noDelay: true, handshakeTimeout: connectTimeoutMs }, onSocket);
-    server.on('connection', track);
-    server.maxConnections = Math.max(100, config.agents.length * 4);
-    await listen(server, config);
-  }
-
-  return {
-    start,
+      });
+      await doors.open();
+    },
     async stop() {
-      const listening = server?.listening === true;
-      const closed = new Promise<void>((resolve) => (listening ? server?.close(() => resolve()) : resolve()));
       await new Promise<void>((resolve) => (aedes === undefined ? resolve() : aedes.close(() => resolve())));
-      for (const socket of sockets) socket.destroy();
-      await closed;
+      await doors?.close();
     },
-    problem: () => (server?.listening === true ? undefined : 'the broker does not listen'),
-    address: () => ({ host: config.host, port: (server?.address() as AddressInfo | null)?.port ?? config.port }), // a TCP server
+    problem: () => (doors?.isOpen() === true ? undefined : 'the broker does not listen'),
+    send,
+    // Who may log in is asked at each login: nothing is kept here.
+    accounts: {
+      invited: async () => {},
+      enrolled: async (origin) => disconnect(origin, ['agent']),
+      revoked: async (origin) => disconnect(origin, ['agent', 'enrol']),
+    },
+    address: () => ({
+      host: config.host,
+      port: doors?.ports().mqtt ?? config.port,
+      websocketPort: doors?.ports().websocket,
+    }),
+    renewTls: (tls) => doors?.renew(tls),
+    connections: () => online.size,
   };
-}
-
-async function listen(server: Server, config: EmbeddedBrokerConfig): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once('error', reject);
-  server.listen(config.port, config.host, resolve);
-  try {
-    await promise;
-  } catch (error) {
-    const found = codeOf(error) === 'EADDRINUSE' ? 'it is in use' : (codeOf(error) ?? describe(error));
-    throw new UserError(
-      'Cannot listen for agents on ' +
-        config.host +
-        ':' +
-        config.port +
-        ': ' +
-        found +
-        ', expected a free port; change option broker.port',
-      { cause: error },
-    );
-  }
-  server.on('error', () => {}); // a single connection that fails is not the server's end
-}
-
-type Rights = Pick<AedesOptions, 'authenticate' | 'authorizePublish' | 'authorizeSubscribe'>;
-
-function rights(options: {
-  readonly passwords: ReadonlyMap<string, string>;
-  readonly accounts: WeakMap<Client, Address>;
-  readonly online: ReadonlyMap<string, Client>;
-  readonly log: Log;
-}): Rights {
-  const { passwords, accounts, online, log } = options;
-  let refusals = 0;
-  return {
-    authenticate(client, username, password, done) {
-      const [tenant = '', agent = ''] = (username ?? '').split('/');
-      const expected = passwords.get(username ?? '');
-      const right = equal(password?.toString('utf8') ?? '', expected ?? '') && expected !== undefined;
-      // The client id is bound to the account: otherwise one account could take over the connection of another.
-      // No session is kept for anybody: it would gather messages in memory for clients that never come back.
-      if (right && client.clean && isClientIdOf({ tenant, agent }, client.id)) {
-        accounts.set(client, { tenant, agent });
-        if (online.has(client.id))
-          log.warn(
-            { tenant, agent },
-            'a new connection takes over: the line had broken, or two agents have one identity',
-          );
-        done(null, true);
-        return;
-      }
-      refusals += 1;
-      // Whoever tries passwords must not fill the disk with lines.
-      if (refusals <= 20 || refusals % 100 === 0)
-        log.warn(
-          {
-            user: (username ?? '').slice(0, 80),
-            problem: right ? 'wrong client id, or not a clean session' : 'wrong user or password',
-            count: refusals,
-          },
-          'an agent was refused',
-        );
-      // 4: bad user name or password. The delay makes guessing slow.
-      setTimeout(() => done(Object.assign(new Error('refused'), { returnCode: 4 }), false), refusalDelayMs).unref();
-    },
-    authorizePublish(client, packet, done) {
-      if (client === null) return done(null);
-      const own = accounts.get(client);
-      const topic = parseTopic(packet.topic);
-      const leaf = topic?.leaf;
-      const isOwn = own !== undefined && topic?.tenant === own.tenant && topic.agent === own.agent;
-      const allowed = leaf === 'up' || leaf === 'status' || leaf === 'reply';
-      const fits = packet.payload.length <= maxMessageBytes && packet.qos < 2; // a QoS 2 message is held in memory
-      if (isOwn && allowed && fits && (!packet.retain || leaf === 'status')) return done(null);
-      log.warn(
-        { client: client.id, topic: packet.topic.slice(0, 120), retain: packet.retain },
-        'a message was refused',
-      );
-      return done(new Error('not allowed'));
-    },
-    authorizeSubscribe(client, subscription, done) {
-      const own = accounts.get(client);
-      const topic = parseTopic(subscription.topic);
-      const isOwn = own !== undefined && topic?.tenant === own.tenant && topic.agent === own.agent;
-      // Its own status tells an agent that a second one has its identity.
-      const leaf = topic?.leaf;
-      if (isOwn && (leaf === 'ack' || leaf === 'cmd' || leaf === 'status')) return done(null, subscription);
-      log.warn({ client: client.id, topic: subscription.topic.slice(0, 120) }, 'a subscription was refused');
-      return done(null, null);
-    },
-  };
-}
-
-function equal(a: string, b: string): boolean {
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(a), digest(b));
 }

@@ -5,21 +5,25 @@ import { connect } from 'mqtt';
 import type { MqttClient } from 'mqtt';
 import { createBackoff } from '#shared/backoff.ts';
 import type { Clock } from '#shared/clock.ts';
-import { describe } from '#shared/failure.ts';
+import { UserError, describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
 import { filterOf, parseTopic, topicOf } from '#shared/topics.ts';
+import type { Address, Leaf } from '#shared/topics.ts';
 import type { ExternalBrokerConfig } from '../config.ts';
 import type { Ingest } from '../ingest/ingest.ts';
-import type { Broker } from './embedded.ts';
+import type { Broker, BrokerAccounts, OnOther } from './embedded.ts';
 
 const connectTimeoutMs = 10_000;
 const stableMs = 60_000;
 
 export function createExternalBroker(options: {
-  readonly config: ExternalBrokerConfig;
+  readonly config: Pick<ExternalBrokerConfig, 'url'> & Partial<ExternalBrokerConfig>;
   readonly password?: string;
   readonly ca?: string;
-  readonly ingest: Ingest;
+  readonly ingest: Pick<Ingest, 'receive' | 'onAck'>;
+  readonly onOther?: OnOther;
+  /** Told the connection of each session, before anything is asked of the broker. */
+  readonly manage?: (client: MqttClient) => Promise<BrokerAccounts>;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
@@ -30,6 +34,17 @@ export function createExternalBroker(options: {
   let client: MqttClient | undefined;
   let problem: string | undefined = 'not connected yet';
   let running: Promise<void> | undefined;
+  let manager: BrokerAccounts | undefined;
+
+  function received(origin: Address, leaf: Leaf, payload: Buffer, retained: boolean): void {
+    if (leaf === 'up' || leaf === 'status') ingest.receive(origin, leaf, payload, retained);
+    else if (!retained) options.onOther?.(origin, leaf, payload);
+  }
+
+  function send(origin: Address, leaf: Leaf, payload: string, retain = false): void {
+    // Not connected: the agent asks again by sending the batch again.
+    if (client?.connected === true) client.publish(topicOf(origin, leaf), payload, { qos: 1, retain }, () => {});
+  }
 
   function open(): MqttClient {
     return connect(config.url, {
@@ -54,7 +69,8 @@ export function createExternalBroker(options: {
     client = current;
     let reason = 'the broker closed the connection';
     current.on('connect', () => {
-      current.subscribe([filterOf('status'), filterOf('up')], { qos: 1 }, (error, granted) => {
+      const filters = [filterOf('status'), filterOf('up'), filterOf('reply'), filterOf('enrol')];
+      current.subscribe(filters, { qos: 1 }, (error, granted) => {
         const refused = granted?.some(({ qos }) => qos === 128) === true;
         if (error || refused) {
           reason = refused ? 'the broker refuses the subscription' : describe(error);
@@ -68,7 +84,7 @@ export function createExternalBroker(options: {
     current.on('message', (topic, payload, packet) => {
       const parsed = parseTopic(topic);
       if (parsed !== undefined)
-        ingest.receive({ tenant: parsed.tenant, agent: parsed.agent }, parsed.leaf, payload, packet.retain);
+        received({ tenant: parsed.tenant, agent: parsed.agent }, parsed.leaf, payload, packet.retain);
     });
     current.on('error', (error) => {
       reason = describe(error);
@@ -108,12 +124,20 @@ export function createExternalBroker(options: {
     }
   }
 
+  async function managed(): Promise<BrokerAccounts> {
+    if (client?.connected !== true) throw new UserError(problem ?? 'Cannot reach the broker ' + config.url);
+    if (manager === undefined)
+      throw new UserError(
+        'Cannot change accounts at the broker ' +
+          config.url +
+          ': it is not managed by the collector, expected option broker.manage; or change them there by hand',
+      );
+    return manager;
+  }
+
   return {
     start() {
-      ingest.onAck((origin, payload) => {
-        // Not connected: the agent asks again by sending the batch again.
-        if (client?.connected === true) client.publish(topicOf(origin, 'ack'), payload, { qos: 1 }, () => {});
-      });
+      ingest.onAck((origin, payload) => send(origin, 'ack', payload));
       running = run();
       return Promise.resolve();
     },
@@ -124,5 +148,11 @@ export function createExternalBroker(options: {
       await running;
     },
     problem: () => problem,
+    send,
+    accounts: {
+      invited: async (origin, secret) => (await managed()).invited(origin, secret),
+      enrolled: async (origin, secret) => (await managed()).enrolled(origin, secret),
+      revoked: async (origin) => (await managed()).revoked(origin),
+    },
   };
 }

@@ -35,6 +35,8 @@ export type Fleet = {
   readonly heard: (origin: Origin) => void;
   /** Called after anything of an agent changed; returns how to end that. */
   readonly onChange: (listener: (origin: Origin) => void) => () => void;
+  /** Called after an agent has connected. */
+  readonly onBirth: (listener: (origin: Origin) => void) => void;
 };
 
 export type Entry = { readonly origin: Origin; readonly batch: Batch };
@@ -62,6 +64,7 @@ export function createFleet(options: {
   const { db, clock, log } = options;
   const members = loadMembers(db, clock.monotonic());
   const listeners = new Set<(origin: Origin) => void>();
+  const births = new Set<(origin: Origin) => void>();
   const statements = prepare(db);
 
   function memberOf(origin: Origin): Member {
@@ -85,8 +88,8 @@ export function createFleet(options: {
     member.lastSeenAt = clock.now();
   }
 
-  function changed(origin: Origin): void {
-    for (const listener of listeners) {
+  function changed(origin: Origin, told: ReadonlySet<(origin: Origin) => void> = listeners): void {
+    for (const listener of told) {
       try {
         listener(origin);
       } catch (error) {
@@ -175,6 +178,7 @@ export function createFleet(options: {
       statements.setSeen.run(member.lastSeenAt, member.version, member.rowId);
     }
     changed(origin);
+    if (status.state === 'online' && !retained) changed(origin, births);
   }
 
   const view = (member: Member): AgentView => viewOf(member, clock.monotonic(), options);
@@ -198,6 +202,7 @@ export function createFleet(options: {
       heard(member);
       if (isNews) changed(origin);
     },
+    onBirth: (listener) => void births.add(listener),
     onChange(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { connect } from 'mqtt';
 import type { IClientOptions, MqttClient } from 'mqtt';
+import { systemClock } from '#shared/clock.ts';
 import { createLog } from '#shared/log.ts';
 import { clientIdOf, heldClientIdOf, topicOf } from '#shared/topics.ts';
 import type { Leaf } from '#shared/topics.ts';
@@ -43,6 +44,8 @@ async function setup(t: TestContext) {
     config: { kind: 'embedded', host: '127.0.0.1', port: 0, agents: [] },
     passwords,
     ingest,
+    // The throttle forgets nothing, however slow the machine is.
+    clock: { ...systemClock, monotonic: () => 0 },
     log: createLog({ name: 'test', level: 'silent' }),
   });
   await broker.start();
@@ -168,16 +171,25 @@ test('a client that subscribes to more than its own is refused, filter by filter
   assert.deepEqual(seen, []);
 });
 
-test('a last will on a foreign topic is never published; the own one is', async (t) => {
-  const { enterWell, received, legitimateGetsThrough } = await setup(t);
-  const will = (topic: string): IClientOptions => ({
-    will: { topic, payload: Buffer.from('will on ' + topic), qos: 1, retain: true },
+test('who brings a last will on a foreign topic is not let in; the own one is said', async (t) => {
+  const { enter, enterWell, received, legitimateGetsThrough } = await setup(t);
+  const will = (topic: string, more: { qos?: 0 | 1 | 2; retain?: boolean; payload?: Buffer } = {}): IClientOptions => ({
+    will: { topic, payload: Buffer.from('will on ' + topic), qos: 1, retain: true, ...more },
   });
-  for (const topic of [topicOf(good, 'status'), topicOf(good, 'ack'), topicOf(evil, 'up'), '$SYS/x']) {
-    const client = await enterWell(evil, will(topic));
-    client.stream.destroy();
-    await closeOf(client);
-  }
+  const bad = [
+    will(topicOf(good, 'status')),
+    will(topicOf(good, 'ack')),
+    will(topicOf(evil, 'cmd')),
+    will(topicOf(evil, 'up')), // retained
+    will(topicOf(evil, 'status'), { qos: 2 }),
+    will('$SYS/x'),
+    will('#'),
+  ];
+  const entered = await Promise.all(bad.map((options) => enter(evil, options)));
+  assert.deepEqual(
+    entered.map((result) => typeof result),
+    bad.map(() => 'string'),
+  );
   const client = await enterWell(evil, will(topicOf(evil, 'status')));
   client.stream.destroy();
   await waitFor('the own last will', () => received.length > 0);
@@ -186,6 +198,16 @@ test('a last will on a foreign topic is never published; the own one is', async 
     [['nas-2', 'status']],
   );
   await legitimateGetsThrough();
+});
+
+test('who guesses passwords is not even looked at after ten, and the agents behind the same line get in', async (t) => {
+  const { enter, enterWell, legitimateGetsThrough } = await setup(t);
+  const guesses = Array.from({ length: 10 }, (_, n) => enter(evil, { password: 'guess ' + n }));
+  for (const result of await Promise.all(guesses)) assert.equal(typeof result, 'string');
+  assert.equal(typeof (await enter(evil)), 'string', 'the right one comes too late');
+  await legitimateGetsThrough();
+  const other = await enterWell(good);
+  assert.equal(other.connected, true);
 });
 
 const entries: readonly (readonly [what: string, options: IClientOptions])[] = [
@@ -289,13 +311,7 @@ test('a port that is taken is named with its option', async (t) => {
   const other = createEmbeddedBroker({
     config: { kind: 'embedded', host: '127.0.0.1', port, agents: [] },
     passwords,
-    ingest: {
-      receive: () => {},
-      onAck: () => {},
-      counts: () => ({ batches: 0, duplicates: 0, gaps: 0, deadLetters: 0, refusedPoints: 0 }),
-      problem: () => undefined,
-      stop: async () => {},
-    },
+    ingest: { receive: () => {}, onAck: () => {} },
     log: createLog({ name: 'test', level: 'silent' }),
   });
   await assert.rejects(other.start(), {

@@ -21,7 +21,6 @@ function memoryStore(): Store & {
   readonly points: Map<string, Point>;
   failing: boolean;
   writes: number;
-  done: number;
 } {
   const points = new Map<string, Point>();
   const store = {
