@@ -18,13 +18,20 @@ export class NotDurable extends Error {
 export type DurableCommit = {
   /** `work` is done with that of others in one transaction, and once more alone when one of them throws. */
   readonly run: <T>(work: () => T) => Promise<T>;
+  /** The same for what need not outlive a power cut yet: resolves when it outlives the process, and is on disk with the next run(). */
+  readonly write: <T>(work: () => T) => Promise<T>;
+  /** Resolves when all that is written by now is on disk: with somebody's run(), or with a sync of its own after a short while. */
+  readonly settled: () => Promise<void>;
   /** Resolves when everything that was asked for is through. */
   readonly flush: () => Promise<void>;
   readonly close: () => Promise<void>;
 };
 
 /** `perform` throws what the work throws; `settle` tells its caller. */
-type Member = { readonly perform: () => void; readonly settle: (error?: unknown) => void };
+type Member = { readonly durable: boolean; readonly perform: () => void; readonly settle: (error?: unknown) => void };
+
+/** For so long what can wait is not worth a sync of its own. */
+const lazyMs = 100;
 
 /** `sync`: of the write-ahead log; a test replaces it. */
 export function createDurableCommit(options: {
@@ -34,7 +41,12 @@ export function createDurableCommit(options: {
   const { db } = options;
   const log = createLogSync(db);
   let waiting: Member[] = [];
-  let running: Promise<void> | undefined;
+  /** Written, to be told when they are on disk. */
+  let written: Member[] = [];
+  let lazy: (() => void)[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  let turn: Promise<void> | undefined;
+  let syncing: Promise<void> | undefined;
 
   function commit(members: readonly Member[]): readonly Member[] {
     try {
@@ -49,49 +61,92 @@ export function createDurableCommit(options: {
     }
   }
 
-  async function runGroup(members: readonly Member[]): Promise<void> {
+  function writeAll(): void {
+    if (waiting.length === 0) return;
+    const members = waiting;
+    waiting = [];
     db.exec('PRAGMA synchronous=NORMAL');
-    let written: readonly Member[] = [];
     try {
-      written = commit(members);
+      for (const member of commit(members)) {
+        if (member.durable) written.push(member);
+        else member.settle();
+      }
     } finally {
       db.exec('PRAGMA synchronous=FULL');
     }
-    if (written.length === 0) return;
-    try {
-      await (options.sync ?? log.sync)();
-    } catch (cause) {
-      const error = new NotDurable('Cannot write to the disk: ' + describe(cause), { cause });
-      for (const member of written) member.settle(error);
-      return;
-    }
-    for (const member of written) member.settle();
   }
 
-  async function runAll(): Promise<void> {
-    // One turn of the event loop: what several sessions have to say at the same time is one commit.
+  /** What several have to say in one turn of the event loop is one transaction. */
+  async function takeTurn(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
-    while (waiting.length > 0) {
-      const members = waiting;
-      waiting = [];
-      await runGroup(members);
+    turn = undefined;
+    // Those who must wait for the disk anyway are written together when it is free.
+    if (syncing === undefined || waiting.some((member) => !member.durable)) writeAll();
+    if (written.length > 0) syncing ??= syncAll();
+  }
+
+  async function syncAll(): Promise<void> {
+    while (written.length > 0) {
+      const members = written;
+      written = [];
+      const settling = lazy;
+      lazy = [];
+      const error = await syncOnce();
+      for (const member of members) member.settle(error);
+      if (error === undefined) for (const settle of settling) settle();
+      else postpone(settling);
+      writeAll();
     }
-    // In the same breath as the last look at the list: whoever comes after it must start a new run.
-    running = undefined;
+    // In the same breath as the last look at the list: whoever comes after it must start anew.
+    syncing = undefined;
+  }
+
+  async function syncOnce(): Promise<NotDurable | undefined> {
+    try {
+      await (options.sync ?? log.sync)();
+      return undefined;
+    } catch (cause) {
+      return new NotDurable('Cannot write to the disk: ' + describe(cause), { cause });
+    }
+  }
+
+  function join<T>(durable: boolean, work: () => T): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    let result: { readonly value: T } | undefined;
+    waiting.push({
+      durable,
+      perform: () => void (result = { value: work() }),
+      settle: (error) => (error === undefined && result !== undefined ? resolve(result.value) : reject(error)),
+    });
+    if (!durable || syncing === undefined) turn ??= takeTurn();
+    return promise;
+  }
+
+  function postpone(settling: readonly (() => void)[]): void {
+    lazy.push(...settling);
+    if (lazy.length > 0) timer ??= setTimeout(settleLazy, lazyMs);
+  }
+
+  function settleLazy(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    if (lazy.length > 0) join(true, () => {}).catch(() => {}); // they are postponed once more
   }
 
   return {
-    run<T>(work: () => T) {
-      const { promise, resolve, reject } = Promise.withResolvers<T>();
-      let result: { readonly value: T } | undefined;
-      waiting.push({
-        perform: () => void (result = { value: work() }),
-        settle: (error) => (error === undefined && result !== undefined ? resolve(result.value) : reject(error)),
-      });
-      running ??= runAll();
+    run: (work) => join(true, work),
+    write: (work) => join(false, work),
+    settled() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      postpone([resolve]);
       return promise;
     },
-    flush: () => running ?? Promise.resolve(),
+    async flush() {
+      settleLazy();
+      for (let busy = turn ?? syncing; busy !== undefined; busy = turn ?? syncing) await busy;
+      clearTimeout(timer);
+      timer = undefined;
+    },
     close: log.close,
   };
 }

@@ -100,6 +100,8 @@ export type Parts = {
   readonly hostname: string;
   /** Changes of the index; resolves when they are on disk. */
   readonly durably: DurableCommit['run'];
+  /** The same, but on disk only with what is asked for later. */
+  readonly written: DurableCommit['write'];
   readonly close: () => Promise<void>;
 };
 
@@ -124,10 +126,15 @@ export function createParts(options: SendOptions): Parts {
   const index = createDurableCommit({ db });
   const group = createGroupCommit({
     syncFolder: spool.syncFolder,
-    commit: index.run,
+    commit: index.write,
     onLazyFailure: (error) => log.error({ error: describe(error) }, 'rows of sent mails stay until the next start'),
   });
-  const { onGone, settled } = createRemoval({ spool, log, forget: (id) => group.joinLater(() => queue.forget(id)) });
+  const { onGone, settled } = createRemoval({
+    spool,
+    log,
+    isRecorded: index.settled,
+    forget: (id) => group.joinLater(() => queue.forget(id)),
+  });
   const quota = createQuota({ db, clock });
   const guards = createGuards({ ...options, queue, queueClock, relays, hostname });
   const accept = createAccept({
@@ -164,12 +171,14 @@ export function createParts(options: SendOptions): Parts {
     accept,
     relays,
     durably: index.run,
+    written: index.write,
     view,
     work,
     onGone,
     hostname,
     notices,
     async close() {
+      await index.flush();
       await settled();
       await group.flush();
       await index.flush();
@@ -212,6 +221,7 @@ function createLine(options: SendOptions, parts: Parts, relay: Relay, claimed: S
     deliver: createDelivery({
       ...own,
       durably: parts.durably,
+      written: parts.written,
       relay: id,
       about,
       limits,
@@ -226,10 +236,11 @@ function createLine(options: SendOptions, parts: Parts, relay: Relay, claimed: S
 }
 
 /**
- * Removes the files of mails that are done. The row goes only after a folder fsync that follows the removal: a power cut
- * that brings the file back must find the row that says it was sent.
+ * Removes the files of mails that are done, once that is on disk. The row goes only after a folder fsync that follows the
+ * removal: a power cut that brings the file back must find the row that says it was sent.
  */
 function createRemoval(options: {
+  readonly isRecorded: () => Promise<void>;
   readonly spool: Pick<Spool, 'remove'>;
   readonly forget: (id: string) => void;
   readonly log: Log;
@@ -237,6 +248,7 @@ function createRemoval(options: {
   const removals = new Set<Promise<void>>();
   async function remove(id: string): Promise<void> {
     try {
+      await options.isRecorded();
       await options.spool.remove(id);
       options.forget(id);
     } catch (error) {

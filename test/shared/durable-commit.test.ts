@@ -6,6 +6,7 @@ import { setImmediate as turnOfLoop } from 'node:timers/promises';
 import { createDurableCommit, NotDurable } from '#shared/durable-commit.ts';
 import { openDatabase } from '#shared/sqlite.ts';
 import { createLab } from '../lab/lab.ts';
+import { waitFor } from '../lab/wait.ts';
 
 const schema = ['CREATE TABLE note (text TEXT PRIMARY KEY) STRICT'];
 
@@ -50,6 +51,58 @@ test('nobody is answered before the disk has what was written, and later work wa
   syncs[1]?.resolve();
   await second;
   assert.deepEqual(notes(), ['a', 'b', 'c']);
+});
+
+test('what need not be on disk yet waits for no disk, and takes along what waits', async () => {
+  const { index, insert, notes, syncs, turn } = start();
+  const told: string[] = [];
+  const durable = (text: string) => index.run(() => insert.run(text)).then(() => told.push(text));
+  const first = durable('a');
+  await turn();
+  const second = durable('b');
+  await index.write(() => insert.run('c'));
+  assert.deepEqual([told, notes(), syncs.length], [[], ['a', 'b', 'c'], 1]);
+  syncs[0]?.resolve();
+  await first;
+  await turn();
+  assert.deepEqual([told, syncs.length], [['a'], 2], 'b was written after the first sync had begun');
+  syncs[1]?.resolve();
+  await second;
+});
+
+test('what is written is on disk with the next sync that begins after it, whoever asks for that', async () => {
+  const { index, insert, syncs, turn } = start();
+  let settled = false;
+  await index.write(() => insert.run('a'));
+  const waiting = index.settled().then(() => (settled = true));
+  const other = index.run(() => insert.run('b'));
+  await turn();
+  const late = index.settled();
+  assert.deepEqual([settled, syncs.length], [false, 1]);
+  syncs[0]?.resolve();
+  await Promise.all([other, waiting]);
+  await turn();
+  assert.equal(syncs.length, 1);
+  // Nobody comes: after a short while it asks the disk itself, and again when that fails.
+  await waitFor('a sync', () => syncs.length === 2);
+  syncs[1]?.reject(new Error('EIO'));
+  await waitFor('one more sync', () => syncs.length === 3);
+  syncs[2]?.resolve();
+  await late;
+});
+
+test('flush() leaves nothing unsettled', async () => {
+  const { index, insert, syncs, turn } = start();
+  const done: string[] = [];
+  void index.write(() => insert.run('a')).then(() => done.push('written'));
+  void index.settled().then(() => done.push('settled'));
+  void index.run(() => insert.run('b')).then(() => done.push('run'));
+  const flushed = index.flush();
+  await turn();
+  for (const sync of syncs) sync.resolve();
+  await flushed;
+  await turn();
+  assert.deepEqual(done.toSorted(), ['run', 'settled', 'written']);
 });
 
 test('work that throws is undone alone; the others of its commit are done', async () => {

@@ -1,6 +1,6 @@
 // Simultaneous clients share the fsync of the queue folder and the commit of the index: whoever comes while one is under
 // way goes with the next. Promise: join() resolves only after a folder fsync that began after it was called, and a commit
-// that began after that fsync.
+// that came after that fsync. The commit itself need not be on disk: the next start makes the row again from the file.
 
 export type GroupCommit = {
   /** `work` runs inside the shared transaction. Rejects when the fsync or the transaction failed: nothing of the group is done then. */
@@ -15,7 +15,7 @@ type Member = { readonly work: () => void; readonly settle: (error?: unknown) =>
 
 export function createGroupCommit(options: {
   readonly syncFolder: () => Promise<void>;
-  /** Resolves when it is on disk. */
+  /** Resolves when it outlives the process. */
   readonly commit: (work: () => void) => void | Promise<void>;
   readonly onLazyFailure: (error: unknown) => void;
   readonly lazyMs?: number;

@@ -3,6 +3,7 @@ import type { Database } from '#shared/sqlite.ts';
 import { readMailDsn, readRecipientDsn } from './envelope.ts';
 import type { Envelope, MailDsn, RecipientDsn } from './envelope.ts';
 import { lanes } from './queue-lanes.ts';
+import type { Lane } from './queue-lanes.ts';
 import type { Reason, Recipient, RecipientState } from '../relay/outcome.ts';
 
 type Row = Readonly<Record<string, unknown>>;
@@ -46,16 +47,25 @@ export function decodeWishes(text: unknown): Wishes {
   return { dsn: readMailDsn(dsn), eightBit: eightBit === true, smtpUtf8: smtpUtf8 === true };
 }
 
-/** The first of each lane in one statement: it is asked whenever something may have changed. Node 22.13 cannot bind `?1`. */
-const firstOfLanes = (where: string): string =>
+export const readHead = (row: Row) => ({
+  id: String(row['mail']),
+  dueMs: Number(row['due_ms']),
+  lane: Number(row['lane']) as Lane, // one of those of headsOf()
+});
+
+/**
+ * One statement: it is asked for each mail, and whenever something may have changed. In the order of the index, nothing is
+ * sorted. Relay and claimed mails for each lane anew: Node 22.13 cannot bind a numbered parameter.
+ */
+const headsOf = (where: string): string =>
   Object.values(lanes)
     .map(
       (lane) =>
-        'SELECT * FROM (SELECT due_ms FROM recipient WHERE relay = :relay AND lane = ' +
+        'SELECT * FROM (SELECT mail, due_ms, lane FROM recipient WHERE relay = ? AND lane = ' +
         lane +
         ' AND ' +
         where +
-        ' ORDER BY due_ms LIMIT 1)',
+        ' AND mail NOT IN (SELECT value FROM json_each(?)) ORDER BY due_ms LIMIT 1)',
     )
     .join(' UNION ALL ');
 
@@ -67,26 +77,14 @@ export function prepareQueue(db: Database) {
     anyWaiting: db.prepare('SELECT * FROM recipient WHERE mail = ? AND ' + open + ' ORDER BY number'),
     anyOpen: db.prepare("SELECT * FROM recipient WHERE mail = ? AND state NOT IN ('sent', 'failed') ORDER BY number"),
     interrupted: db.prepare("SELECT * FROM recipient WHERE state = 'sending'"),
-    // In the order of the index: nothing is sorted however much waits.
-    due: db.prepare(
-      'SELECT mail, due_ms FROM recipient WHERE relay = ? AND lane = ? AND due_ms <= ? AND ' +
-        open +
-        ' ORDER BY due_ms LIMIT ?',
-    ),
-    dueElsewhere: db.prepare(
-      'SELECT mail, due_ms FROM recipient WHERE relay = ? AND lane = ? AND due_ms <= ? AND unknowns = 0 AND ' +
-        open +
-        ' ORDER BY due_ms LIMIT ?',
-    ),
-    nextDue: db.prepare(firstOfLanes(open)),
-    nextDueElsewhere: db.prepare(firstOfLanes('unknowns = 0 AND ' + open)),
+    heads: db.prepare(headsOf(open)),
+    headsElsewhere: db.prepare(headsOf('unknowns = 0 AND ' + open)),
     addMail: db.prepare(
       'INSERT INTO mail (id, sender, user, size_bytes, offset_bytes, accepted_at, accepted_ms, problem, wishes, eight_bit) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     ),
     addRecipient: db.prepare(
       'INSERT INTO recipient (mail, number, address, state, due_ms, dsn, relay, lane) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
     ),
-    withdraw: db.prepare('DELETE FROM mail WHERE id = ?'),
     forget: db.prepare('DELETE FROM mail WHERE id = ? AND done = 1'),
     dot: db.prepare("UPDATE recipient SET state = 'sending', relay = ? WHERE mail = ? AND number = ?"),
     recipient: db.prepare(

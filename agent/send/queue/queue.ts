@@ -18,8 +18,8 @@ import {
 } from '../relay/outcome.ts';
 import type { Outcome, OutcomeRules, Recipient } from '../relay/outcome.ts';
 import { decodeWishes, encodeDsn, encodeReason, encodeWishes } from './queue-statements.ts';
-import { prepareQueue, readRecipient } from './queue-statements.ts';
-import { laneOf } from './queue-lanes.ts';
+import { prepareQueue, readHead, readRecipient } from './queue-statements.ts';
+import { laneOf, lanes } from './queue-lanes.ts';
 import type { Lane } from './queue-lanes.ts';
 import { createQueuePoints } from './queue-points.ts';
 import type { Seconds, TryAbout } from './queue-points.ts';
@@ -47,8 +47,9 @@ export type Recorded = { readonly gone: boolean; readonly noticed: boolean };
 export type { Seconds };
 
 /** `standIn`: the mail of another relay, of which what may have arrived is left to that one. */
-export type Wanted = { readonly relay: string; readonly standIn: boolean; readonly lane: Lane };
-export type Due = { readonly id: string; readonly dueMs: number };
+export type Wanted = { readonly relay: string; readonly standIn: boolean };
+/** `dueMs`: by the queue clock. */
+export type Head = { readonly id: string; readonly dueMs: number; readonly lane: Lane };
 
 export type QueueOptions = Pick<OutcomeRules, 'tells'> & {
   readonly db: Database;
@@ -58,22 +59,15 @@ export type QueueOptions = Pick<OutcomeRules, 'tells'> & {
   /** Undefined: no relay sends for this sender. */
   readonly routeOf: (sender: string) => string | undefined;
   readonly paceOf: (relay: string) => Pick<OutcomeRules, 'retryWaitMs' | 'unknownRetryMs'>;
-  readonly watch?: {
-    readonly tried: (id: string, outcomes: readonly Outcome[], relaySeconds: number) => void;
-  };
 };
 
 export type Queue = {
   /** Inside a transaction of the caller. `held`: why nobody may send it yet; the envelope may say so too. */
   readonly add: (envelope: Envelope, place: Place, held?: string) => void;
-  /** As if it had never been added. */
-  readonly withdraw: (id: string) => void;
   /** Inside a transaction of the caller: the file is gone, for good. */
   readonly forget: (id: string) => void;
-  /** Mails whose time has come, the longest due first; one with several recipients may be there several times. */
-  readonly due: (want: Wanted, limit: number) => readonly Due[];
-  /** Queue clock; undefined when nothing waits for a time. */
-  readonly nextDueMs: (want: Omit<Wanted, 'lane'>) => number | undefined;
+  /** The first that is due in each lane, or will be, of those that are not among `claimed`. */
+  readonly heads: (want: Wanted, claimed: ReadonlySet<string>) => readonly Head[];
   readonly load: (id: string) => QueuedMail | undefined;
   /** "About to send the final dot by this relay" becomes durable, with what `also` does. */
   readonly markDot: (id: string, recipients: readonly Recipient[], relay: string, also: () => void) => void;
@@ -153,7 +147,6 @@ export function createQueue(options: QueueOptions): Queue {
 
   function recordAll(mail: QueuedMail, outcomes: readonly Outcome[], about: TryAbout): Recorded {
     for (const outcome of outcomes) recordOne(mail, outcome, about.relay);
-    options.watch?.tried(mail.id, outcomes, about.seconds?.relay ?? 0);
     const failed = outcomes.filter((outcome) => outcome.result === 'refused');
     const unclear = outcomes.filter((outcome) => outcome.result === 'unknown' && outcome.recipient.unknowns > 0);
     const sent = outcomes.filter((outcome) => outcome.result === 'sent');
@@ -219,7 +212,7 @@ export function createQueue(options: QueueOptions): Queue {
         eightBit,
       );
       const state = why === undefined ? 'queued' : 'held';
-      const lane = laneOf({ sender: from, sizeBytes: place.sizeBytes, user });
+      const lane = laneOf({ sender: from, sizeBytes: place.sizeBytes });
       for (const [number, address] of recipients.entries())
         statements.addRecipient.run(
           id,
@@ -233,17 +226,11 @@ export function createQueue(options: QueueOptions): Queue {
         );
       points.accepted({ user, sizeBytes: place.sizeBytes });
     },
-    withdraw: (id) => void statements.withdraw.run(id),
     forget: (id) => void statements.forget.run(id),
-    due({ lane, relay, standIn }, limit) {
-      const statement = standIn ? statements.dueElsewhere : statements.due;
-      const rows = statement.all(relay, lane, queueClock.now(), limit);
-      return rows.map((row) => ({ id: String(row['mail']), dueMs: Number(row['due_ms']) }));
-    },
-    nextDueMs({ relay, standIn }) {
-      const statement = standIn ? statements.nextDueElsewhere : statements.nextDue;
-      const dues = statement.all({ relay }).map((row) => Number(row['due_ms']));
-      return dues.length === 0 ? undefined : Math.min(...dues);
+    heads({ relay, standIn }, claimed) {
+      const statement = standIn ? statements.headsElsewhere : statements.heads;
+      const asked = [relay, JSON.stringify([...claimed])];
+      return statement.all(...Object.keys(lanes).flatMap(() => asked)).map(readHead);
     },
     load,
     markDot: (id, recipients, relay, also) =>

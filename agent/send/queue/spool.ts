@@ -11,6 +11,8 @@ import { codeOf } from '#shared/failure.ts';
 import type { Body } from '../../smtp/conversation.ts';
 import { decodeEnvelope, maxEnvelopeBytes } from './envelope.ts';
 import type { Envelope } from './envelope.ts';
+import { createRecent } from './recent.ts';
+import type { Recent } from './recent.ts';
 
 /** What of the file system a test replaces to make it fail. */
 export type Files = Pick<typeof fs, 'open' | 'rename' | 'unlink' | 'mkdir' | 'readdir' | 'statfs'>;
@@ -56,7 +58,9 @@ const writeBytes = 65_536;
 /** Less is gathered; more, as pieces of a large mail are, goes on without being copied together with the next. */
 const gatherBytes = 32_768;
 /** So much of what was just written is still known when it is sent; nearly every mail is sent at once. */
-const recentBytes = 4 * 1024 * 1024;
+const recentBytes = 8 * 1024 * 1024;
+/** A larger mail is read from its file. */
+const recentMailBytes = 1024 * 1024;
 /** At each MAIL the disk is asked for its free space; in such a moment it does not fill up. */
 const freeBytesMs = 250;
 
@@ -117,8 +121,8 @@ export function createSpool(options: {
     read,
     body: (place) => ({
       open() {
-        const bytes = recent.find(place.id);
-        if (bytes !== undefined) return [bytes];
+        const pieces = recent.take(place.id);
+        if (pieces !== undefined) return pieces;
         if (place.sizeBytes <= gatherBytes) return readWhole(files, join(queue, place.id), place);
         return createReadStream(join(queue, place.id), { start: place.offsetBytes, highWaterMark: writeBytes });
       },
@@ -149,7 +153,7 @@ async function createFile(options: {
   readonly temp: string;
   readonly queue: string;
   readonly reached: Reached;
-  readonly keep: (id: string, bytes: Buffer) => void;
+  readonly keep: Recent['keep'];
 }): Promise<SpoolFile> {
   const { files, envelope } = options;
   const temporary = join(options.temp, envelope.id);
@@ -159,7 +163,8 @@ async function createFile(options: {
   let pendingBytes = line.length;
   let sizeBytes = 0;
   let eightBit = false;
-  let whole: Buffer | undefined;
+  /** As it was written. */
+  let mail: Buffer[] = [];
   const name = join(options.queue, envelope.id);
 
   /** Small pieces are gathered: an ordinary mail is one write. appendFile() goes on until all bytes are written. */
@@ -167,7 +172,8 @@ async function createFile(options: {
     const [first = line] = pending;
     const bytes =
       pending.length === 1 ? Buffer.from(first.buffer, first.byteOffset, first.length) : Buffer.concat(pending);
-    whole = bytes.length === line.length + sizeBytes ? bytes.subarray(line.length) : undefined;
+    if (sizeBytes <= recentMailBytes) mail.push(mail.length === 0 ? bytes.subarray(line.length) : bytes);
+    else mail = [];
     pending = [];
     pendingBytes = 0;
     await handle.appendFile(bytes);
@@ -206,7 +212,7 @@ async function createFile(options: {
         throw error;
       }
       options.reached('send.renamed');
-      if (whole !== undefined && whole.length <= gatherBytes) options.keep(envelope.id, whole);
+      if (sizeBytes <= recentMailBytes) options.keep(envelope.id, mail, sizeBytes);
       return { id: envelope.id, offsetBytes: line.length, sizeBytes, eightBit };
     },
     abort,
@@ -226,35 +232,6 @@ async function scan(files: Files, path: string, from: number): Promise<boolean> 
   } finally {
     await handle.close();
   }
-}
-
-type Recent = {
-  readonly keep: (id: string, bytes: Buffer) => void;
-  readonly find: (id: string) => Buffer | undefined;
-  readonly forget: (id: string) => void;
-};
-
-/** The latest mails, as long as they are not more than `limitBytes` together. */
-function createRecent(limitBytes: number): Recent {
-  const mails = new Map<string, Buffer>();
-  let sum = 0;
-  const forget = (id: string): void => {
-    sum -= mails.get(id)?.length ?? 0;
-    mails.delete(id);
-  };
-  return {
-    keep(id, bytes) {
-      mails.set(id, bytes);
-      sum += bytes.length;
-      // In the order in which they came.
-      for (const oldest of mails.keys()) {
-        if (sum <= limitBytes) return;
-        forget(oldest);
-      }
-    },
-    find: (id) => mails.get(id),
-    forget,
-  };
 }
 
 async function askFree(files: Files, folder: string): Promise<number> {

@@ -28,6 +28,8 @@ export type DeliveryOptions = {
   readonly limits: SendLimits;
   /** Resolves when the changes are on disk. */
   readonly durably: DurableCommit['run'];
+  /** The changes outlive the process; they are on disk before any later ones that are asked for durably. */
+  readonly written: DurableCommit['write'];
   readonly bandwidth: Bandwidth;
   readonly budget: Budget;
   readonly health: RelayHealth;
@@ -136,7 +138,10 @@ export function createDelivery(
       log.error({ mail: id }, 'the file of a queued mail is missing, the mail is lost');
       return;
     }
-    const work = () => options.durably(() => queue.record(mail, attempt.outcomes, { relay, seconds }));
+    const record = () => queue.record(mail, attempt.outcomes, { relay, seconds });
+    // Before the next final dot of this session its mark is on disk, and with it this: a power cut leaves one mail a session
+    // whose outcome is unknown, as with a commit for each. What a person is told of is on disk before.
+    const work = () => (isPlain(attempt) ? options.written(record) : options.durably(record));
     const recorded = await persist({ work, clock, log, signal });
     options.reached('send.recorded');
     tell(log, relay, mail, attempt);
@@ -173,6 +178,11 @@ function judgeAt(job: Job, outcome: Outcome): Outcome {
   if (!job.standIn || outcome.result !== 'refused') return outcome;
   const isOurs = / not sent: /.test(outcome.reply); // what the relay announced it cannot take
   return outcome.reason?.scope === 'recipient' && !isOurs ? outcome : { ...outcome, result: 'later' };
+}
+
+/** The relay took the mail, and nobody waits to hear of it. */
+function isPlain({ outcomes }: Attempt): boolean {
+  return outcomes.every(({ recipient, result }) => result === 'sent' && recipient.dsn?.notify === undefined);
 }
 
 function tell(log: Log, relay: string, mail: QueuedMail, attempt: Attempt): void {

@@ -10,13 +10,14 @@ import type { Budget } from './budget.ts';
 import { readLimits } from './gate.ts';
 import { lanes } from '../queue/queue-lanes.ts';
 import type { Lane } from '../queue/queue-lanes.ts';
-import type { Due, Wanted } from '../queue/queue.ts';
+import type { Head, Wanted } from '../queue/queue.ts';
 import type { RelayHealth, Trouble } from './relay-health.ts';
 
 /** A conversation and how often it was used. */
 export type Session = { readonly conversation: Conversation; mails: number; usedAt: number };
 /** A mail that is due, claimed by nobody. `relay`: whose mail it is; another one's when this relay stands in. */
 export type Job = { readonly id: string; readonly relay: string; readonly standIn: boolean; readonly lane: Lane };
+type Waiting = Job & { readonly dueMs: number };
 /** `session`: what the relay wants to be done about this one, or about how many there are. */
 export type Delivered = {
   readonly usable: boolean;
@@ -32,14 +33,13 @@ export type LineOptions = {
   readonly health: RelayHealth;
   readonly budget: Budget;
   readonly queue: {
-    readonly due: (want: Wanted, limit: number) => readonly Due[];
-    readonly nextDueMs: (want: Omit<Wanted, 'lane'>) => number | undefined;
+    readonly heads: (want: Wanted, claimed: ReadonlySet<string>) => readonly Head[];
   };
   readonly queueClock: { readonly now: () => number };
   /** Mails with a session, of all relays. */
   readonly claimed: Set<string>;
   /** Whose mail goes by this relay now; its own always. */
-  readonly sources: () => readonly Omit<Wanted, 'lane'>[];
+  readonly sources: () => readonly Wanted[];
   /** Another secret than the refused one is there. Asked every few seconds while logins are refused. */
   readonly secretChanged: () => boolean;
   /** One more session to the relay, logged in. */
@@ -71,10 +71,16 @@ const probeMs = 300_000;
 const lookForSecretMs = 5_000;
 const nothingMs = 1_000;
 
+function earliest(waiting: readonly Waiting[], now: number): Waiting | undefined {
+  let found: Waiting | undefined;
+  for (const one of waiting) if (one.dueMs <= now && (found === undefined || one.dueMs < found.dueMs)) found = one;
+  return found;
+}
+
 export function createRelayLine(options: LineOptions): RelayLine {
   const { budget, claimed, clock, health, log, queue, use } = options;
   const running = new Set<Promise<void>>();
-  const idle: (() => void)[] = [];
+  const idle: ((job: Job) => void)[] = [];
   let failure: { readonly error: unknown } | undefined;
   let carried = 0;
   let bigs = 0;
@@ -84,36 +90,27 @@ export function createRelayLine(options: LineOptions): RelayLine {
 
   const most = (): number => (clock.monotonic() < fewer.until ? fewer.sessions : options.sessions);
 
-  /** The mail that is longest due in a lane. */
-  function findIn(lane: Lane): (Job & Due) | undefined {
-    let found: (Job & Due) | undefined;
-    for (const source of options.sources()) {
-      const due = firstFree({ ...source, lane });
-      if (due !== undefined && (found === undefined || due.dueMs < found.dueMs)) found = { ...source, ...due, lane };
-    }
-    return found;
-  }
+  /** The first of each lane, that nobody has, of all whose mail goes by this relay. */
+  const look = (): readonly Waiting[] =>
+    options.sources().flatMap((source) => queue.heads(source, claimed).map((head) => ({ ...source, ...head })));
 
-  /** Those that sessions have are among the first: few, but they may have thousands of recipients. */
-  function firstFree(want: Wanted): Due | undefined {
-    for (let limit = claimed.size + 1; ; limit *= 8) {
-      const rows = queue.due(want, limit);
-      const free = rows.find((row) => !claimed.has(row.id));
-      if (free !== undefined || rows.length < limit) return free;
-    }
-  }
-
-  function find(): Job | undefined {
+  function choose(waiting: readonly Waiting[]): Job | undefined {
     if (budget.room(false) < 1) return undefined;
-    const small = findIn(lanes.ordinary);
-    const big = bigs < Math.max(1, most() - 1) ? findIn(lanes.big) : undefined;
+    const now = options.queueClock.now();
+    const first = (lane: Lane): Waiting | undefined =>
+      earliest(
+        waiting.filter((one) => one.lane === lane),
+        now,
+      );
+    const small = first(lanes.ordinary);
+    const big = bigs < Math.max(1, most() - 1) ? first(lanes.big) : undefined;
     if (small !== undefined && big !== undefined) return big.dueMs < small.dueMs ? big : small;
-    return small ?? big ?? (budget.room(true) < 1 ? undefined : findIn(lanes.low));
+    return small ?? big ?? (budget.room(true) < 1 ? undefined : first(lanes.low));
   }
 
-  function take(): Job | undefined {
+  function take(waiting = look()): Job | undefined {
     if (health.waitMs() > 0 || (!health.proven() && carried > 0)) return undefined;
-    const job = find();
+    const job = choose(waiting);
     if (job === undefined) return undefined;
     claimed.add(job.id);
     carried += 1;
@@ -131,24 +128,31 @@ export function createRelayLine(options: LineOptions): RelayLine {
   async function work(probing: boolean, stop: AbortSignal, abort: AbortSignal): Promise<void> {
     let session: Session | undefined;
     let mustOpen = probing;
+    /** Handed over while the session rested. */
+    let next: Job | undefined;
     try {
       while (!stop.aborted) {
         if (session !== undefined && isUsedUp(session)) session = await leave(session, abort);
         if (session === undefined) {
-          if (!mustOpen && (health.waitMs() > 0 || find() === undefined)) return;
+          if (next !== undefined) give(next);
+          next = undefined;
+          if (!mustOpen && (health.waitMs() > 0 || choose(look()) === undefined)) return;
           mustOpen = false;
           session = await enter(stop);
           if (session === undefined) return;
         }
-        const job = take();
+        const job = next ?? take();
+        next = undefined;
         if (job === undefined) {
-          if (!(await rest(session, stop))) return;
+          next = await rest(session, stop);
+          if (next === undefined) return;
           continue;
         }
         options.ring();
         session = await carry(job, session, abort);
       }
     } finally {
+      if (next !== undefined) give(next);
       if (session !== undefined) await leave(session, abort);
     }
   }
@@ -204,15 +208,15 @@ export function createRelayLine(options: LineOptions): RelayLine {
     return undefined;
   }
 
-  /** Until there may be something to do. False when the session has rested for long enough. */
-  async function rest(session: Session, stop: AbortSignal): Promise<boolean> {
+  /** Until there is something to do. Undefined when the session has rested for long enough. */
+  async function rest(session: Session, stop: AbortSignal): Promise<Job | undefined> {
     const leftMs = session.usedAt + idleMs - clock.monotonic();
-    if (leftMs <= 0 || stop.aborted) return false;
+    if (leftMs <= 0 || stop.aborted) return undefined;
     const awake = new AbortController();
-    let called = false;
+    let given: Job | undefined;
     const end = (): void => awake.abort('called'); // without a reason an error would be made for each
-    const call = (): void => {
-      called = true;
+    const call = (job: Job): void => {
+      given = job;
       end();
     };
     idle.push(call);
@@ -220,7 +224,7 @@ export function createRelayLine(options: LineOptions): RelayLine {
     await clock.sleep(leftMs, awake.signal);
     stop.removeEventListener('abort', end);
     if (idle.includes(call)) idle.splice(idle.indexOf(call), 1);
-    return called;
+    return given;
   }
 
   function start(probing: boolean, stop: AbortSignal, abort: AbortSignal): void {
@@ -233,12 +237,6 @@ export function createRelayLine(options: LineOptions): RelayLine {
         options.ring();
       });
     running.add(run);
-  }
-
-  /** Until the first mail is due, 0 when one is; Infinity when none waits for a time. */
-  function untilDueMs(): number {
-    const dues = options.sources().map((source) => queue.nextDueMs(source) ?? Infinity);
-    return Math.max(0, Math.min(...dues) - options.queueClock.now());
   }
 
   /** Nothing waits: the only thing to find out is whether a relay that failed works again. */
@@ -256,16 +254,21 @@ export function createRelayLine(options: LineOptions): RelayLine {
       if (stop.aborted) return Infinity;
       // All are at work: who is done looks for the next mail itself.
       if (idle.length === 0 && running.size >= most()) return Infinity;
-      const dueMs = untilDueMs();
+      const waiting = look();
+      // Of the first one; Infinity when none waits for a time.
+      const dueMs = Math.max(0, Math.min(...waiting.map((one) => one.dueMs)) - options.queueClock.now());
       if (dueMs === Infinity) return stepIdle(stop, abort);
       if (health.kind() === 'login' && health.waitMs() > 0 && options.secretChanged()) health.renewed();
       const pauseMs = health.waitMs();
       if (pauseMs > 0) return health.kind() === 'login' ? Math.min(pauseMs, lookForSecretMs) : pauseMs;
       if (dueMs > 0) return dueMs;
-      if (find() === undefined) return budget.waitMs(false) || budget.waitMs(true) || Infinity;
-      const call = idle.pop();
+      if (choose(waiting) === undefined) return budget.waitMs(false) || budget.waitMs(true) || Infinity;
+      const call = idle.at(-1);
       if (call !== undefined) {
-        call();
+        const job = take(waiting);
+        if (job === undefined) return Infinity;
+        idle.pop();
+        call(job);
         return Infinity;
       }
       if (running.size >= most() || (running.size > 0 && !health.proven())) return Infinity;

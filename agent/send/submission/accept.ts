@@ -1,9 +1,8 @@
 // Takes one mail from a client into the queue. Promise: `ok` means that envelope and mail are on disk under their name and
 // the index knows them; anything else leaves no trace. The stream is always read to its end, or the client never gets its answer.
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { Reached } from '#shared/checkpoint.ts';
 import type { Clock } from '#shared/clock.ts';
-import { NotDurable } from '#shared/durable-commit.ts';
 import { describe } from '#shared/failure.ts';
 import type { Log } from '#shared/log.ts';
 import { refuse } from './access.ts';
@@ -44,7 +43,7 @@ export type Accepted = { readonly ok: true; readonly id: string } | Refusal;
 
 export type AcceptOptions = {
   readonly spool: Pick<Spool, 'create' | 'freeBytes' | 'remove'>;
-  readonly queue: Pick<Queue, 'add' | 'withdraw'>;
+  readonly queue: Pick<Queue, 'add'>;
   readonly group: Pick<GroupCommit, 'join'>;
   readonly quota: Pick<Quota, 'reserve'>;
   readonly clock: Clock;
@@ -105,7 +104,8 @@ function createIntake(
 ): Intake {
   const { clock, group, log, maxSizeBytes, queue, spool } = options;
   const acceptedAt = Math.round(clock.now());
-  const id = acceptedAt.toString(36) + '-' + randomBytes(6).toString('hex');
+  // Of a UUID these are random digits; drawn from a store, without asking the system each time.
+  const id = acceptedAt.toString(36) + '-' + randomUUID().replace('-', '').slice(0, 12);
   const splitter = createHeaderSplitter(maxHeaderBytes);
   let { refusal } = start;
   let envelope: Envelope | undefined;
@@ -189,8 +189,6 @@ function createIntake(
         start.reservation?.count();
       });
     } catch (error) {
-      // The row may be there: without its file the mail would be told as lost at the next start.
-      if (error instanceof NotDurable) queue.withdraw(id);
       await spool.remove(id);
       throw error;
     }

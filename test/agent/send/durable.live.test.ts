@@ -11,7 +11,7 @@ import { waitFor } from '../../lab/wait.ts';
 import type { Setup } from './child.ts';
 import { openState, submit } from './rig.ts';
 
-test('fsync of the file, rename, fsync of the folder and commit of the index all come before the 250', async (t) => {
+test('fsync of the file, rename, fsync of the folder and the row of the index all come before the 250, in this order', async (t) => {
   const lab = createLab(t);
   const { folder, db } = await openState(t);
   db.close();
@@ -23,7 +23,7 @@ test('fsync of the file, rename, fsync of the folder and commit of the index all
     relayPassword: 'x',
     relayConfig: { retryFirstSeconds: 600, retryMaxSeconds: 600 },
   };
-  const calls = 'trace=openat,fsync,fdatasync,rename,renameat,renameat2,write,writev,sendto,sendmsg';
+  const calls = 'trace=openat,fsync,fdatasync,rename,renameat,renameat2,write,writev,pwrite64,sendto,sendmsg';
   const child = await lab.run({
     name: 'strace',
     command: 'strace',
@@ -31,7 +31,7 @@ test('fsync of the file, rename, fsync of the folder and commit of the index all
       '-f',
       '-y',
       '-s',
-      '2000',
+      '5000', // a page of the index, whole
       '-e',
       calls,
       '-o',
@@ -83,8 +83,8 @@ test('fsync of the file, rename, fsync of the folder and commit of the index all
     rename,
   );
   const commit = find(
-    'the commit',
-    (call) => /^f(?:data)?sync$/.test(call.name) && named(join(folder, 'agent.db-wal'))(call),
+    'the row',
+    (call) => call.name === 'pwrite64' && named(join(folder, 'agent.db-wal'))(call) && call.text.includes(id),
     folderSync,
   );
   const answer = find('the 250', (call) => call.text.includes('"250 2.0.0 Queued as ' + id), commit);

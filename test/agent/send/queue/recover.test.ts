@@ -161,9 +161,9 @@ test('an open row whose file vanishes while running is held when its try comes',
   const relay = await lab.scriptedSmtp({ login });
   const proxy = await lab.proxy({ to: relay });
   await proxy.refuse(true);
-  const rig = await startRig(t, { relay: proxy });
+  const rig = await startRig(t, { relay: proxy, submission: { maxSizeBytes: 4_000_000 } });
   // A small one would go all the same, from memory.
-  await rig.submit({ raw: letter('A line of a long mail.\r\n'.repeat(4_000)) });
+  await rig.submit({ raw: letter('A line of a long mail.\r\n'.repeat(60_000)) });
   for (const name of await rig.files()) await fs.rm(join(queueFolder(rig.state), name));
   await proxy.refuse(false);
   await waitFor('held', () => rig.send.queue.list()[0]?.problem === 'Its spool file is missing');

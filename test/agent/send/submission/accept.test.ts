@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { systemClock } from '#shared/clock.ts';
-import { NotDurable } from '#shared/durable-commit.ts';
 import { createLog } from '#shared/log.ts';
 import { transaction } from '#shared/sqlite.ts';
 import { createAccept } from '../../../../agent/send/submission/accept.ts';
@@ -18,7 +17,7 @@ import { createSpool } from '../../../../agent/send/queue/spool.ts';
 import type { Files } from '../../../../agent/send/queue/spool.ts';
 import { baseSubmission, loggedIn, letter, noQuota, openState, password, user } from '../rig.ts';
 
-type Failing = 'durable' | 'open' | 'write' | 'sync' | 'close' | 'rename' | 'folder' | 'index';
+type Failing = 'open' | 'write' | 'sync' | 'close' | 'rename' | 'folder' | 'index';
 const submission: Submission = {
   rights: { user, senders: ['@office.test'], limits: {} },
   from: 'a@office.test',
@@ -86,7 +85,6 @@ async function start(
       transaction(state.db, () => {
         work();
         if (failing === 'index') throw new Error('database or disk is full');
-        if (failing === 'durable') throw new NotDurable('Cannot write to the disk: EIO');
       }),
     onLazyFailure: () => {},
   });
@@ -101,14 +99,7 @@ async function start(
     reached: () => {},
     traceId: 'own',
     hostname: 'nas',
-    queue: {
-      add: (envelope) => void added.push(envelope),
-      withdraw: (id) =>
-        void added.splice(
-          added.findIndex((one) => one.id === id),
-          1,
-        ),
-    },
+    queue: { add: (envelope) => void added.push(envelope) },
     onAccepted: () => {},
   });
   const left = async () => ({
@@ -249,13 +240,6 @@ test('a mail that said nothing of its size stops before it has filled the disk, 
   assert.deepEqual(await left(), { queue: [], temp: [] });
   assert.equal(added.length, 0);
   assert.equal(read, 40_000_000, 'read to its end, or the client would never see the answer');
-});
-
-test('a disk that fails after the row was written: the client comes again, and neither file nor row stays', async (t) => {
-  const { accept, added, left } = await start(t, 'durable');
-  const answer = await accept(submission, chunks(letter()));
-  assert.deepEqual([answer.ok, 'code' in answer && answer.code], [false, 452]);
-  assert.deepEqual([await left(), added], [{ queue: [], temp: [] }, []]);
 });
 
 test('a client cannot write its own header lines with its name', async (t) => {
