@@ -137,19 +137,16 @@ async function upgrade(socket: Duplex, url: string, deadline: AbortSignal): Prom
     perMessageDeflate: false,
     maxPayload: 4 * maxMessageBytes,
   });
-  const stop = (): void => web.terminate();
-  deadline.addEventListener('abort', stop, { once: true });
+  // Without it an error of a WebSocket that is given up would end the process.
+  web.on('error', () => {});
   try {
     await once(web, 'open', { signal: deadline });
     const stream = createWebSocketStream(web);
     stream.on('error', () => {}); // MQTT listens too; before it does, nobody would
     return stream;
   } catch (error) {
-    web.on('error', () => {});
     web.terminate();
     throw new LineError('websocket', 'no WebSocket: ' + describe(error), error);
-  } finally {
-    deadline.removeEventListener('abort', stop);
   }
 }
 
