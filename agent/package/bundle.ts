@@ -6,10 +6,11 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
-import type { BuildResult, Metafile, Plugin } from 'esbuild';
+import type { BuildResult, Metafile } from 'esbuild';
 import { UserError, describe } from '#shared/failure.ts';
 import { readVersion } from '#shared/version.ts';
 import { collectLicences } from './licences.ts';
+import { createLateModules, lateBuiltins, withoutExtras } from './lighter.ts';
 
 const root = dirname(dirname(import.meta.dirname));
 export const bundleName = 'mailferry-agent.mjs';
@@ -25,7 +26,9 @@ export type Bundle = {
 /** Writes `mailferry-agent.mjs`, `mailferry-agent.mjs.map` and `LICENSES.txt`. Creates the folder. */
 export async function writeBundle(folder: string): Promise<Bundle> {
   const result = await compile();
-  const inputs = Object.keys(result.metafile.inputs).sort();
+  const inputs = Object.keys(result.metafile.inputs)
+    .filter((input) => !/^(?:builtin|extra|late):/.test(input))
+    .sort();
   refuseForeignImports(result.metafile);
   await mkdir(folder, { recursive: true });
   const names: string[] = [];
@@ -45,8 +48,10 @@ export async function writeBundle(folder: string): Promise<Bundle> {
  * for each letter of the file.
  */
 async function compile(): Promise<BuildResult<{ write: false; metafile: true }> & { metafile: Metafile }> {
-  return await build({
+  const lateModules = createLateModules();
+  const result = await build({
     absWorkingDir: root,
+    preserveSymlinks: true, // where the packages really lie must not show either
     entryPoints: ['agent/one-file.ts'],
     outfile: bundleName,
     bundle: true,
@@ -59,12 +64,11 @@ async function compile(): Promise<BuildResult<{ write: false; metafile: true }> 
     minifyWhitespace: true,
     minifySyntax: true,
     lineLimit: 160, // an uncaught error shows the line that it came from, whole
-    keepNames: false,
     legalComments: 'none', // LICENSES.txt has them whole
     sourcemap: 'linked',
     sourcesContent: false,
     logLevel: 'error',
-    plugins: [withoutExtras],
+    plugins: [withoutExtras, lateBuiltins, lateModules.plugin],
     define: {
       MAILFERRY_VERSION: JSON.stringify(readVersion()),
       // Native helpers of ws: without them it does not even look for a folder of packages.
@@ -79,17 +83,11 @@ async function compile(): Promise<BuildResult<{ write: false; metafile: true }> 
       ].join('\n'),
     },
   });
+  const [stale] = lateModules.unused();
+  if (stale !== undefined)
+    throw new UserError('Cannot build the bundle: nothing matches ' + stale + ', expected that import in the packages');
+  return result;
 }
-
-/** Packages that others use when they happen to be there. Here they never are. */
-const extras = /^supports-color$/;
-const withoutExtras: Plugin = {
-  name: 'without-extras',
-  setup(build) {
-    build.onResolve({ filter: extras }, ({ path }) => ({ path, namespace: 'extra' }));
-    build.onLoad({ filter: /./, namespace: 'extra' }, () => ({ contents: 'module.exports = {};' }));
-  },
-};
 
 /** One file means one file: what is neither in it nor in Node would be missing on the NAS. */
 function refuseForeignImports(metafile: Metafile): void {
