@@ -73,6 +73,7 @@ export function createHeldReport(options: {
       await running;
       await publisher.stop();
     },
+    reply: () => {},
     health: () => ({ ...outbox.health(), connected: publisher.connected(), problem: publisher.problem() }),
   };
 }

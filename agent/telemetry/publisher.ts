@@ -34,6 +34,8 @@ export type Publisher = {
   readonly wake: () => void;
   /** Tells gauges at once, past the outbox, when connected; nothing is told twice, nothing is waited for. */
   readonly sayNow: (points: readonly Point[]) => void;
+  /** The end of a command that waited; told when connected, else when the collector asks again. */
+  readonly reply: (reply: Omit<Reply, 'v'>) => void;
   /** Says goodbye to the collector; bounded. */
   readonly stop: (goodbye?: Goodbye) => Promise<void>;
   readonly connected: () => boolean;
@@ -211,8 +213,8 @@ export function createPublisher(options: PublisherOptions): Publisher {
     ({ url } = way);
     const name = 'c-' + randomBytes(8).toString('hex');
     twins.ours(name);
-    const password = typeof options.password === 'string' ? options.password : options.password();
     try {
+      const password = typeof options.password === 'string' ? options.password : options.password();
       const connection = await openConnection({
         ...way,
         clientId,
@@ -284,6 +286,10 @@ export function createPublisher(options: PublisherOptions): Publisher {
       const current = session;
       if (current?.ready !== true) return;
       for (const payload of direct.messages(points)) current.connection.publish(topic('up'), payload, () => {});
+    },
+    reply(reply) {
+      const current = session;
+      if (current?.ready === true) current.connection.publish(topic('reply'), encodeReply(reply), () => {});
     },
     async stop(goodbye = 'stopping') {
       const current = session;

@@ -24,6 +24,8 @@ export type Telemetry = {
   /** Writes what is left to the outbox, says goodbye; bounded. */
   readonly stop: () => Promise<void>;
   readonly health: () => TelemetryHealth;
+  /** The end of a command that waited for a person. */
+  readonly reply: (reply: Omit<Reply, 'v'>) => void;
 };
 
 /** How soon a mail that was journaled is on its way to the collector. */
@@ -194,5 +196,6 @@ export function createTelemetry(options: {
       outbox = undefined;
     },
     health,
+    reply: (reply) => publisher?.reply(reply),
   };
 }
