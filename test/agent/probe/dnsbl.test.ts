@@ -1,56 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { TestContext } from 'node:test';
 import { systemClock } from '#shared/clock.ts';
 import { createDns } from '../../../agent/probe/dns.ts';
 import { createDnsbl } from '../../../agent/probe/dnsbl.ts';
-import { addressTarget, domainTarget } from '../../../agent/probe/names.ts';
-import type { Target } from '../../../agent/probe/names.ts';
 import { openZone } from '../../../agent/probe/zones.ts';
-import { createLab } from '../../lab/lab.ts';
-import type { DnsQuery, DnsReaction } from '../../lab/scripted-dns.ts';
+import { check, healthy4, ip4, list, short, targets } from './scripted-list.ts';
+import type { Entries } from './scripted-list.ts';
 
 const key = 'abcdefghij1234567890klmnop';
-const targets = ['192.0.2.10', '192.0.2.11', '2001:db8::10', 'example.org'].map(
-  (text) => addressTarget(text) ?? domainTarget(text) ?? assert.fail(text),
-);
-const [ip4] = targets as [Target]; // the first of four
-const healthy4 = { '2.0.0.127': ['127.0.0.2'] };
 const v6TestPoint = '2.0.0.0.0.0.f.7.f.f.f.f.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0';
 const healthy6 = { [v6TestPoint]: ['127.0.0.2'] };
 const healthyDomain = { test: ['127.0.1.2'] };
-
-type Entries = Readonly<Record<string, DnsReaction | readonly string[]>>;
-
-/** Answers A by the first labels of the name, TXT from `texts`; what is not there is NXDOMAIN. `*` stands for the rest. */
-function list(zone: string, entries: Entries, texts: Entries = {}) {
-  return (query: DnsQuery): DnsReaction | undefined => {
-    const suffix = '.' + zone;
-    if (!query.name.endsWith(suffix)) return { rcode: 'REFUSED' };
-    const label = query.name.slice(0, -suffix.length);
-    const found = query.type === 'TXT' ? texts[label] : (entries[label] ?? entries['*']);
-    if (!Array.isArray(found)) return found as DnsReaction | undefined; // only lists of texts are lists here
-    return { records: found as string[] };
-  };
-}
-
-async function check(
-  t: TestContext,
-  zoneName: string,
-  scripts: readonly ((query: DnsQuery) => DnsReaction | undefined)[],
-  asked: readonly Target[] = targets,
-) {
-  const lab = createLab(t);
-  const servers = await Promise.all(scripts.map((script) => lab.scriptedDns({ script })));
-  const resolvers = servers.map(({ host, port }) => ({ address: host, port, family: 4 as const }));
-  const dnsbl = createDnsbl({ dns: createDns({ resolvers, timeoutMs: 150 }), clock: systemClock });
-  const results = await dnsbl.check(openZone(zoneName), asked, AbortSignal.timeout(30_000));
-  return { results, queries: servers.map((server) => server.queries) };
-}
-const short = (results: readonly { readonly target: string; readonly state: string; readonly reason: string }[]) =>
-  results
-    .filter(({ state }) => state !== 'not-applicable')
-    .map(({ target, state, reason }) => target + ' ' + state + (reason === '' ? '' : ': ' + reason));
 
 test('a listing carries its codes, their meaning and the words of the list', async (t) => {
   const { results } = await check(t, 'zen.spamhaus.org', [
