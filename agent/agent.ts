@@ -5,7 +5,9 @@ import type { Reached } from '#shared/checkpoint.ts';
 import { systemClock } from '#shared/clock.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { Loaded } from '#shared/config.ts';
+import { UserError } from '#shared/failure.ts';
 import { createLifecycle } from '#shared/lifecycle.ts';
+import type { Lifecycle } from '#shared/lifecycle.ts';
 import type { Log } from '#shared/log.ts';
 import { checkNow } from './check-command.ts';
 import type { AgentConfig } from './config.ts';
@@ -14,8 +16,10 @@ import type { Hold } from './hold.ts';
 import { createIdentity, readMarks } from './identity.ts';
 import type { Identity } from './identity.ts';
 import { createKnownState } from './known-state.ts';
+import { createReloading } from './reloading.ts';
+import type { Reloaded } from './reloading.ts';
 import { closeRooms, openHeld, openRooms } from './rooms.ts';
-import type { Ground, Rooms } from './rooms.ts';
+import type { Ground, Reopen, Rooms } from './rooms.ts';
 import { countQueued, openState } from './state.ts';
 import { forgetStopReason } from './stop-reason.ts';
 
@@ -36,6 +40,8 @@ export type Agent = {
    * before; resolves then too when it is stopped. Throws UserError on wrong options.
    */
   readonly start: () => Promise<void>;
+  /** Reads the configuration again; see reloading.ts. Throws UserError when it cannot be used, or when nothing runs. */
+  readonly reload: () => Promise<Reloaded>;
   /** Idempotent, bounded. */
   readonly stop: () => Promise<void>;
 };
@@ -48,6 +54,8 @@ export function createAgent(options: AgentOptions): Agent {
   const clock = options.clock ?? systemClock;
   const startedAt = clock.monotonic();
   const lifecycle = createLifecycle({ log, stepTimeoutMs: stepMs });
+  let reload = (): Promise<Reloaded> =>
+    Promise.reject(new UserError('Cannot read the configuration again: the agent has not started yet'));
 
   async function start(): Promise<void> {
     const folder = loaded.path(loaded.value.state);
@@ -76,20 +84,30 @@ export function createAgent(options: AgentOptions): Agent {
       now: clock.now,
       queued: () => countQueued(state.db),
     });
+    let reopen: Reopen | undefined;
+    const baseOf = (inside: Lifecycle): Ground => {
+      const now = reloading.current();
+      return { ...ground, loaded: now, config: now.value, lifecycle: inside };
+    };
     const hold = createHold({
       identity,
       log,
       async openRooms(inside) {
-        const base = { ...ground, lifecycle: inside };
-        await openRooms(base, rooms);
+        const base = baseOf(inside);
+        reopen = await openRooms(base, rooms);
         keepAlive(base, identity);
       },
-      openHeld: (inside, reason) => openHeld({ ...ground, lifecycle: inside }, rooms, reason),
-      onClosed: () => closeRooms(rooms),
+      openHeld: (inside, reason) => openHeld(baseOf(inside), rooms, reason),
+      onClosed() {
+        reopen = undefined;
+        closeRooms(rooms);
+      },
     });
+    const reloading = createReloading({ loaded, hold, reopen: () => reopen, log });
+    reload = reloading.reload;
     lifecycle.onStop('rooms', hold.stop);
     await hold.open();
-    await openControl({ ...ground, lifecycle }, { version: options.version, startedAt, rooms, hold });
+    await openControl({ ...ground, lifecycle }, { version: options.version, startedAt, rooms, hold, reload });
     const { tenant, agent } = loaded.value;
     log.info({ tenant, agent, version: options.version }, 'agent started');
   }
@@ -103,6 +121,7 @@ export function createAgent(options: AgentOptions): Agent {
         throw error;
       }
     },
+    reload: () => reload(),
     stop: () => lifecycle.stop(),
   };
 }
@@ -127,6 +146,7 @@ async function openControl(
     readonly startedAt: number;
     readonly rooms: Rooms;
     readonly hold: Hold;
+    readonly reload: () => Promise<Reloaded>;
   },
 ): Promise<void> {
   const { rooms } = info;
@@ -158,6 +178,7 @@ async function openControl(
     quarantine: () => rooms.receive?.quarantine,
     confirm: async (account, answer) => (await rooms.receive?.confirm(account, answer)) ?? [],
     adopt: info.hold.adopt,
+    reload: info.reload,
   });
   const control = createControl({
     path: join(base.state.folder, 'agent.sock'),

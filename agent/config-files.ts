@@ -1,6 +1,6 @@
 // The files and variables that a configuration names: secrets, certificates, keys. What is wrong with them is found before
 // anything is opened, so that one look shows all of it.
-import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { X509Certificate, createHash, createPrivateKey } from 'node:crypto';
 import { statSync } from 'node:fs';
 import type { Loaded, Secret } from '#shared/config.ts';
 import type { Path } from '#shared/config-problems.ts';
@@ -103,4 +103,27 @@ export function readSecrets(loaded: Loaded<unknown>): readonly string[] {
       throw error;
     }
   });
+}
+
+/**
+ * Options of the top level with a mark of what the files and variables under them hold: another mark, another content. Without
+ * the secrets of mailboxes and relays: those are read again at each login, and the agent itself writes new tokens there.
+ */
+export function markFiles(loaded: Loaded<unknown>): ReadonlyMap<string, string> {
+  const hashes = new Map<string, ReturnType<typeof createHash>>();
+  for (const named of listNamed(loaded.value, [])) {
+    const option = String(named.path[0]);
+    if (named.kind === 'secret' && (option === 'accounts' || option === 'relays')) continue;
+    const hash = hashes.get(option) ?? createHash('sha256');
+    hashes.set(option, hash);
+    hash.update(JSON.stringify(named) + '\0');
+    try {
+      hash.update(
+        named.kind === 'secret' ? loaded.secret(named.path, named.secret) : readPem(loaded, named.path, named.file),
+      );
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+    }
+  }
+  return new Map([...hashes].map(([option, hash]) => [option, hash.digest('hex')]));
 }

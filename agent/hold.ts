@@ -15,6 +15,13 @@ export type Hold = {
   readonly doubt: (reason: string) => void;
   /** A person has decided: mail moves. Gives why it did not; empty when it did. */
   readonly adopt: () => Promise<string>;
+  /**
+   * Does `work` when nothing else is done to the rooms. `reopen` closes what is open and opens it anew; throws what that throws,
+   * with nothing left open.
+   */
+  readonly change: <T>(
+    work: (now: { readonly isHeld: boolean; readonly reopen: () => Promise<void> }) => Promise<T>,
+  ) => Promise<T>;
   /** Closes what is open. */
   readonly stop: () => Promise<void>;
 };
@@ -97,6 +104,16 @@ export function createHold(options: {
         log.info('adopted: mail moves');
         return was;
       }),
+    change: (work) =>
+      inTurn(() =>
+        work({
+          isHeld: reason !== '',
+          async reopen() {
+            await leave();
+            await enter();
+          },
+        }),
+      ),
     stop() {
       stopped = true;
       return inTurn(leave);

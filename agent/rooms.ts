@@ -5,6 +5,7 @@ import type { Reached } from '#shared/checkpoint.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { Loaded } from '#shared/config.ts';
 import type { Journal } from '#shared/journal.ts';
+import { createLifecycle } from '#shared/lifecycle.ts';
 import type { Lifecycle } from '#shared/lifecycle.ts';
 import type { Log } from '#shared/log.ts';
 import { createMeter } from '#shared/meter.ts';
@@ -54,8 +55,13 @@ export type Rooms = {
   telemetry?: Telemetry;
 };
 
+/** The rooms that carry mail can each be opened anew while the others go on. */
+export type Part = 'send' | 'receive';
+/** Closes one and opens it by another configuration. Throws what opening throws; the room is closed then. */
+export type Reopen = (part: Part, loaded: Loaded<AgentConfig>) => Promise<void>;
+
 /** Opens every room that the configuration asks for; those that it does not ask for are not even loaded. */
-export async function openRooms(ground: Ground, rooms: Rooms): Promise<void> {
+export async function openRooms(ground: Ground, rooms: Rooms): Promise<Reopen> {
   const free = createFreeWord(ground);
   const gauges = (): void => {
     free(meter);
@@ -65,11 +71,42 @@ export async function openRooms(ground: Ground, rooms: Rooms): Promise<void> {
   const base: Base = { ...ground, journal, meter };
   if (base.config.local !== undefined) rooms.local = await openLocal(base, base.config.local);
   await openTrips(base, rooms);
-  await openSend(base, rooms);
-  await openReceive(base, rooms);
+  const send = createPart(base.lifecycle, base.log, 'send');
+  await send.open((lifecycle) => openSend({ ...base, lifecycle }, rooms));
+  const receive = createPart(base.lifecycle, base.log, 'receive');
+  await receive.open((lifecycle) => openReceive({ ...base, lifecycle }, rooms));
   await openProbe(base, rooms);
   await openWatch(base, rooms);
   await rooms.telemetry?.start();
+  return async (part, loaded) => {
+    const next = { ...base, loaded, config: loaded.value };
+    await (part === 'send' ? send : receive).close();
+    delete rooms[part];
+    if (part === 'send') await send.open((lifecycle) => openSend({ ...next, lifecycle }, rooms));
+    else await receive.open((lifecycle) => openReceive({ ...next, lifecycle }, rooms));
+  };
+}
+
+/** A lifecycle of its own inside of `outer`, as often as it is opened. */
+function createPart(outer: Lifecycle, log: Log, name: string) {
+  let inside: Lifecycle | undefined;
+  const close = async (): Promise<void> => {
+    await inside?.stop();
+    inside = undefined;
+  };
+  outer.onStop(name, close);
+  return {
+    close,
+    async open(work: (lifecycle: Lifecycle) => Promise<void>): Promise<void> {
+      inside = createLifecycle({ log });
+      try {
+        await work({ ...inside, signal: AbortSignal.any([inside.signal, outer.signal]) });
+      } catch (error) {
+        await close();
+        throw error;
+      }
+    },
+  };
 }
 
 async function openTelemetry(

@@ -1,4 +1,5 @@
 // What the agent's process does: arguments, configuration, composition root, signals.
+import { describe } from '#shared/failure.ts';
 import { createLog } from '#shared/log.ts';
 import { runProgram } from '#shared/program.ts';
 import { readVersion } from '#shared/version.ts';
@@ -10,11 +11,11 @@ export function start(): Promise<void> {
     usage: 'Usage: npm run agent -- --config FILE',
     create: (file) => {
       const loaded = loadAgentConfig(file);
-      return createAgent({
-        loaded,
-        log: createLog({ name: 'agent', level: loaded.value.logLevel }),
-        version: readVersion(),
-      });
+      const log = createLog({ name: 'agent', level: loaded.value.logLevel });
+      const agent = createAgent({ loaded, log, version: readVersion() });
+      // What it says stands in the log: nobody waits for an answer to a signal.
+      process.on('SIGHUP', () => void agent.reload().catch((error: unknown) => log.error(describe(error))));
+      return agent;
     },
   });
 }

@@ -6,10 +6,11 @@ import {
   fetchedSchema,
   queueEntrySchema,
   queueListSchema,
+  reloadedSchema,
 } from '../control/answers.ts';
 import { droppedSchema, heldListSchema, heldMailSchema, releasedSchema } from '../control/answers.ts';
 import { checkedSchema, flushedSchema, queueChangeSchema } from '../control/answers.ts';
-import type { AgentStatus } from '../control/answers.ts';
+import type { AgentStatus, Reloaded } from '../control/answers.ts';
 import type { CommandName } from '../control/commands.ts';
 import { renderChecked } from './render-check.ts';
 import { renderDropped, renderHeld, renderQuarantine, renderReleased } from './render-quarantine.ts';
@@ -30,6 +31,8 @@ export function renderAnswer(command: CommandName, value: unknown, now: number):
       return Check(queueEntrySchema, value) ? renderMail(value, now) : undefined;
     case 'adopt':
       return Check(adoptedSchema, value) ? [renderAdopted(value.was)] : undefined;
+    case 'reload':
+      return Check(reloadedSchema, value) ? renderReloaded(value) : undefined;
     case 'queue hold':
     case 'queue release':
     case 'queue retry':
@@ -49,6 +52,14 @@ export function renderAnswer(command: CommandName, value: unknown, now: number):
     case 'quarantine drop':
       return Check(droppedSchema, value) ? renderDropped(value) : undefined;
   }
+}
+
+function renderReloaded({ changes, reopened }: Reloaded): readonly string[] {
+  if (changes.length === 0) return ['Nothing has changed.'];
+  const what = reopened.includes('all')
+    ? 'all rooms were'
+    : reopened.join(' and ') + (reopened.length > 1 ? ' were' : ' was');
+  return [...changes, ...(reopened.length === 0 ? [] : ['Taken up: ' + what + ' opened anew.'])];
 }
 
 function renderStatus(status: AgentStatus, now: number): readonly string[] {

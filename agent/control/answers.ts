@@ -158,6 +158,14 @@ export type Fetched = Static<typeof fetchedSchema>;
 /** Why the state was held; empty when it was not. */
 export const adoptedSchema = Type.Object({ was: Type.String() });
 
+/** What another configuration changed; `reopened`: rooms, or `all`; `restart`: options that count from the next start on. */
+export const reloadedSchema = Type.Object({
+  changes: list(Type.String()),
+  reopened: list(Type.String()),
+  restart: list(Type.String()),
+});
+export type Reloaded = Static<typeof reloadedSchema>;
+
 /** One mail in quarantine. `at`: since when, ISO 8601. */
 const heldSchema = Type.Object({
   id: Type.String(),

@@ -17,6 +17,7 @@ import type {
   QueueEntry,
   QueueList,
   ReleasedMail,
+  Reloaded,
   ShownMail,
 } from './answers.ts';
 
@@ -163,6 +164,12 @@ export const commandSpecs = {
     arguments: none,
     timeoutSeconds: 60,
   },
+  reload: {
+    help: 'Reads the configuration again and takes up what is new, without a restart; says what needs one.',
+    readOnly: false,
+    arguments: none,
+    timeoutSeconds: 60,
+  },
   'quarantine list': {
     help: 'Lists fetched mails that were not handed over, and why, the oldest first.',
     readOnly: true,
@@ -211,6 +218,8 @@ export type CommandWork = {
   readonly confirm?: (account: string, answer: string | undefined) => Promise<Fetched['accounts']>;
   /** Starts the rooms of a state that was held; gives why it was, empty when it was not. */
   readonly adopt?: () => Promise<string>;
+  /** Reads the configuration again. What cannot be used is a UserError, and nothing is changed. */
+  readonly reload?: () => Promise<Reloaded>;
   /** Undefined when no account is configured. An unknown id is a UserError. */
   readonly quarantine: () => QuarantineWork | undefined;
 };
@@ -271,6 +280,11 @@ export function createCommands(work: CommandWork): CommandTable {
     return work.check(what, now === 'now');
   };
   const adopt = async () => ({ was: (await work.adopt?.()) ?? '' });
+  const reload = async () => {
+    const { restart = [], ...rest } = (await work.reload?.()) ?? { changes: [], reopened: [] };
+    const troubles = restart.map((option) => 'option ' + option + ' counts from the next start on');
+    return { ...rest, restart, troubles };
+  };
   const quarantine = (act: string): QuarantineWork => {
     const desk = work.quarantine();
     if (desk !== undefined) return desk;
@@ -297,6 +311,7 @@ export function createCommands(work: CommandWork): CommandTable {
     fetch: { ...commandSpecs.fetch, run: checked('fetch', fetchArguments, fetch) },
     confirm: { ...commandSpecs.confirm, run: checked('confirm', confirmArguments, confirm) },
     adopt: { ...commandSpecs.adopt, run: checked('adopt', none, adopt) },
+    reload: { ...commandSpecs.reload, run: checked('reload', none, reload) },
     'quarantine list': { ...commandSpecs['quarantine list'], run: checked('quarantine list', none, listHeld) },
     'quarantine show': { ...commandSpecs['quarantine show'], run: checked('quarantine show', heldArguments, showHeld) },
     'quarantine release': {

@@ -13,6 +13,72 @@ export type Mutant = {
 type Row = readonly [source: string, what: string, text: string, replacement: string];
 const guards: readonly (readonly [tests: string, title: string, rows: readonly Row[]])[] = [
   [
+    'test/agent/reload-agent.test.ts',
+    'a mailbox that is added is fetched',
+    [
+      [
+        'agent/rooms.ts',
+        'the old room goes on beside the new one',
+        "    await (part === 'send' ? send : receive).close();\n",
+        '',
+      ],
+      ['agent/reload.ts', 'every change opens all rooms anew', 'if (others || isWatched)', 'if (true)'],
+      [
+        'agent/reloading.ts',
+        'the new configuration is forgotten',
+        '({ loaded: current, marks } = next);',
+        'void next;',
+      ],
+    ],
+  ],
+  [
+    'test/agent/reload-agent.test.ts',
+    'what cannot be used changes nothing',
+    [
+      ['agent/reloading.ts', 'no way back', '      await reopenAll();\n      if (!', '      if (!'],
+      [
+        'agent/reloading.ts',
+        'files are not looked at before',
+        "    if (problems.length > 0) throw new UserError(problems.map((one) => one.message).join('\\n'));\n",
+        '',
+      ],
+      ['agent/reload.ts', 'another name is taken up', "'tenant', 'agent', 'state'", "'tenant', 'state'"],
+    ],
+  ],
+  [
+    'test/agent/reload-agent.test.ts',
+    'users of the configuration come and go',
+    [['agent/reloading.ts', 'another password goes unnoticed', 'marks.get(option) !== nextMarks.get(option)', 'false']],
+  ],
+  [
+    'test/shared/state.test.ts',
+    'openDatabase() keeps a copy of the file as it was',
+    [
+      ['shared/sqlite.ts', 'no copy', "if (version > 0 && path !== ':memory:') keepCopy(db, path, version);", ''],
+      ['shared/sqlite.ts', 'anybody may read the copy', "'wx', 0o600", "'wx', 0o644"],
+    ],
+  ],
+  [
+    'test/shared/state.test.ts',
+    'openDatabase() leaves a file as it was when a step fails',
+    [['shared/sqlite.ts', 'half a step stays', "transaction(db, () => db.exec(sql + '", "void (db.exec(sql + '"]],
+  ],
+  [
+    'test/agent/cli/support-bundle.test.ts',
+    'a support bundle says much',
+    [
+      ['agent/cli/support-bundle.ts', 'nothing is taken out', 'redact(text).trimEnd()', 'text.trimEnd()'],
+      [
+        'agent/cli/support-bundle.ts',
+        'known secrets are not known',
+        'createRedactor(readSecrets(loaded))',
+        'createRedactor([])',
+      ],
+      ['agent/cli/redact.ts', 'addresses stay', 'return maskAddresses(clean);', 'return clean;'],
+      ['agent/cli/redact.ts', 'encoded secrets stay', '      encodeURIComponent(secret),\n', ''],
+    ],
+  ],
+  [
     'test/agent/twins.test.ts',
     'two agents with one identity: both pause',
     [
