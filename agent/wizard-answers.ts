@@ -13,7 +13,7 @@ export const answersFolder = 'answers';
 
 export const hasWizardAnswers = (configFile: string): boolean => existsSync(join(dirname(configFile), answersFolder));
 
-/** Gives the enrolment code that still has to be used. Throws UserError when the answers make no configuration. */
+/** Throws UserError when the answers make no configuration; then they are kept. */
 export async function takeWizardAnswers(options: {
   readonly configFile: string;
   /** Names the agent when nothing else does. */

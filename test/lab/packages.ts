@@ -13,6 +13,7 @@ export const neededPackages = [
   'dovecot-sieve',
   'file',
   'influxdb',
+  'iproute2',
   'libnet-ssleay-perl',
   'logrotate',
   'mosquitto',

@@ -24,6 +24,7 @@ import { delimiter, join } from 'node:path';
 import type { Lab } from '../lab.ts';
 import { marker } from '../leftovers.ts';
 import { runningProcesses } from '../process-table.ts';
+import { waitFor } from '../wait.ts';
 
 export type Answers = Readonly<Record<string, string>>;
 export type Said = {
@@ -38,11 +39,17 @@ export type DsmOptions = {
   /** Whether DSM has systemd units of packages. */
   readonly units?: boolean;
   readonly language?: 'enu' | 'ger';
+  /** Number of a process whose network the NAS has, instead of the test's own: then its standard ports are free. */
+  readonly network?: number;
 };
 export type Dsm = {
   /** From outside: /var/packages/mailferry of the NAS. */
   readonly package: string;
   readonly uid: number;
+  /** A Node for the test's own questions, which the package's user can run. */
+  readonly labNode: string;
+  /** From outside: /var of the NAS. */
+  readonly root: string;
   readonly install: (spk: string, answers?: Answers) => Promise<Said>;
   readonly upgrade: (spk: string) => Promise<Said>;
   readonly uninstall: (answers?: Answers) => Promise<Said>;
@@ -129,10 +136,22 @@ export function createDsm(options: DsmOptions): Dsm {
     };
     const run = process.env[marker];
     if (run !== undefined) environment[marker] = run;
+    const where = options.network === undefined ? '/proc/self' : '/proc/' + options.network;
+    const rest = [
+      '--net=' + where + '/ns/net',
+      '--',
+      'unshare',
+      '--mount',
+      '--propagation',
+      'private',
+      'sh',
+      '-c',
+      script,
+    ];
     const said = await new Promise<{ readonly code: number; readonly output: string }>((resolve) => {
       execFile(
-        'unshare',
-        ['--mount', '--propagation', 'private', 'sh', '-c', script, fake, ...ids, command, ...args],
+        'nsenter',
+        [...rest, fake, ...ids, command, ...args],
         { env: environment, cwd: '/', timeout: 120_000 },
         (error, stdout, stderr) =>
           resolve({
@@ -278,6 +297,8 @@ export function createDsm(options: DsmOptions): Dsm {
   return {
     package: folder,
     uid,
+    labNode: join(root, 'lab-node'),
+    root: fake,
     install,
     upgrade,
     uninstall,
@@ -301,6 +322,17 @@ export function createDsm(options: DsmOptions): Dsm {
       }
     },
   };
+}
+
+/** A network of its own with nothing in it but itself; gives the process that holds it. */
+export async function ownNetwork(lab: Lab): Promise<number> {
+  const child = await lab.run({
+    name: 'network',
+    command: 'unshare',
+    args: ['--net', 'sh', '-c', 'ip link set lo up && echo up && exec sleep 3600'],
+  });
+  await waitFor('a network', () => child.log().includes('up'));
+  return child.pid;
 }
 
 /** A package as Synology's own is laid out; the program is copied, since the place of ours may not be open to all. */
@@ -327,7 +359,15 @@ function installTools({
   copyFileSync(join(import.meta.dirname, 'synosystemctl.ts'), tool);
   chmodSync(tool, 0o644);
   if (units) {
-    writeFileSync(join(syno, 'synosystemctl'), '#!/bin/sh\nexec "' + node + '" "' + tool + '" "$@"\n', { mode: 0o755 });
+    // What is asked all the time costs no start of a Node.
+    const status =
+      'if [ "$1" = get-active-status ]; then\n' +
+      '  state=inactive pid=0\n' +
+      '  read -r state pid 2>/dev/null <"$XDG_RUNTIME_DIR/$2.state"\n' +
+      '  [ "$state" = failed ] || kill -0 "$pid" 2>/dev/null || state=inactive\n' +
+      '  echo "$state"\n  [ "$state" = active ]\n  exit\nfi\n';
+    const text = '#!/bin/sh\n' + status + 'exec "' + node + '" "' + tool + '" "$@"\n';
+    writeFileSync(join(syno, 'synosystemctl'), text, { mode: 0o755 });
   }
   // Of sudo only what the package asks for: another user by number, the environment kept.
   const sudo =

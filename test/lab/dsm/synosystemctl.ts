@@ -1,5 +1,5 @@
-// What stands in for `synosystemctl` of DSM, for one user's units: `start|stop|get-active-status UNIT`. It does with the unit
-// file what systemd does with the few directives that ours has. It imports nothing of the repository: it is copied into the
+// What stands in for `synosystemctl start|stop UNIT` of DSM, for one user's units. It does with the unit file what systemd does
+// with the few directives that ours has, and leaves the state for the script before it (dsm.ts). It imports nothing of the repository: it is copied into the
 // fake root, and runs there as the package's user.
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,12 +13,12 @@ type Unit = {
   readonly final: readonly number[];
   readonly stopMs: number;
 };
-type Record = { readonly supervisor: number; readonly main: number; readonly state: string };
+type Record = { readonly supervisor: number; readonly state: string };
 
 const [action = '', name = ''] = process.argv.slice(2);
 const home = process.env['HOME'] ?? '';
 const unitFile = join(home, '.config', 'systemd', 'user', name + '.service');
-const recordFile = join(process.env['XDG_RUNTIME_DIR'] ?? '', name + '.json');
+const recordFile = join(process.env['XDG_RUNTIME_DIR'] ?? '', name + '.state');
 
 function readUnit(): Unit {
   const text = readFileSync(unitFile, 'utf8');
@@ -37,7 +37,8 @@ function readUnit(): Unit {
 
 function readRecord(): Record | undefined {
   if (!existsSync(recordFile)) return undefined;
-  const record = JSON.parse(readFileSync(recordFile, 'utf8')) as Record; // as it was written below
+  const [state = '', pid = ''] = readFileSync(recordFile, 'utf8').trim().split(' ');
+  const record: Record = { state, supervisor: Number(pid) };
   try {
     process.kill(record.supervisor, 0);
     return record;
@@ -47,7 +48,7 @@ function readRecord(): Record | undefined {
 }
 
 function write(record: Record): void {
-  writeFileSync(recordFile + '.tmp', JSON.stringify(record));
+  writeFileSync(recordFile + '.tmp', record.state + ' ' + record.supervisor + '\n');
   renameSync(recordFile + '.tmp', recordFile);
 }
 
@@ -72,15 +73,15 @@ async function supervise(): Promise<void> {
   while (!stopping.signal.aborted) {
     const code = await new Promise<number | null>((resolve) => {
       main = spawn(unit.start, { stdio: 'ignore' });
-      write({ supervisor: process.pid, main: main.pid ?? 0, state: 'active' });
+      write({ supervisor: process.pid, state: 'active' });
       main.on('exit', resolve).on('error', () => resolve(203));
     });
     if (stopping.signal.aborted || code === 0) break;
     if (!unit.restarts || unit.final.includes(code ?? -1)) {
-      write({ supervisor: process.pid, main: 0, state: 'failed' });
+      write({ supervisor: process.pid, state: 'failed' });
       return;
     }
-    write({ supervisor: process.pid, main: 0, state: 'activating' });
+    write({ supervisor: process.pid, state: 'activating' });
     await Promise.race([pause(unit.pauseMs), stopped]);
   }
   rmSync(recordFile, { force: true });
@@ -113,11 +114,7 @@ async function stop(): Promise<number> {
 if (action === 'supervise') await supervise();
 else if (action === 'start') process.exitCode = await start();
 else if (action === 'stop') process.exitCode = await stop();
-else if (action === 'get-active-status') {
-  const state = readRecord()?.state ?? 'inactive';
-  process.stdout.write(state + '\n');
-  process.exitCode = state === 'active' ? 0 : 3;
-} else {
+else {
   process.stderr.write('unknown action ' + action + '\n');
   process.exitCode = 1;
 }
