@@ -5,7 +5,20 @@ import type { Logger } from 'pino';
 export type Log = Logger;
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-export function createLog(options: { readonly level: LogLevel; readonly name: string }): Log {
+export function createLog(options: {
+  readonly level: LogLevel;
+  readonly name: string;
+  /** Gets each line too. */
+  readonly also?: (line: string) => void;
+}): Log {
+  const { also } = options;
+  const out = destination({ dest: 2, sync: true });
+  const both = also && {
+    write(line: string): void {
+      also(line);
+      out.write(line);
+    },
+  };
   return pino(
     {
       name: options.name,
@@ -15,7 +28,7 @@ export function createLog(options: { readonly level: LogLevel; readonly name: st
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: ['password', '*.password', 'token', '*.token', 'secret', '*.secret'], censor: '[redacted]' },
     },
-    destination({ dest: 2, sync: true }),
+    both ?? out,
   );
 }
 

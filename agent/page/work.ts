@@ -1,0 +1,48 @@
+// What the page is handed: it asks the agent through the table of commands, as the command line does, and changes the
+// configuration through the one writer.
+import type { CommandTable } from '../control/commands.ts';
+import type { Settings } from '../settings.ts';
+import type { Frame } from './layout.ts';
+import type { PageRequest } from './request.ts';
+import type { Session } from './sessions.ts';
+import type { Reader } from './words.ts';
+
+/** What one look at a server found; `expected` and `remedy` are empty when all is well. */
+export type Trial = {
+  readonly level: 'ok' | 'note' | 'warning' | 'error';
+  readonly found: string;
+  readonly expected: string;
+  readonly remedy: string;
+};
+export type TryOut = (options: {
+  readonly kind: 'mailbox' | 'relay' | 'local' | 'submission';
+  /** Options as they would stand in the configuration, not checked yet. */
+  readonly entry: Readonly<Record<string, unknown>>;
+  /** place: whether such a server answers there; login: with a login. */
+  readonly stage: 'place' | 'login';
+  /** Absent: the stored one. */
+  readonly password?: string;
+}) => Promise<Trial>;
+
+export type LogLine = { readonly at: number; readonly level: string; readonly text: string };
+
+export type PageWork = {
+  readonly commands: CommandTable;
+  readonly settings: Settings;
+  /** The configuration was changed: what the agent makes of it, for the reader. */
+  readonly apply: (reader: Reader) => Promise<NonNullable<Session['notice']>>;
+  /** Bounded in time; never throws for what a server does. */
+  readonly tryOut: TryOut;
+  /** The newest first. */
+  readonly logLines: () => readonly LogLine[];
+  readonly usersFile: string;
+  readonly stateFolder: string;
+  readonly changePassword: (old: string, fresh: string, address: string) => Promise<void>;
+  readonly endOtherSessions: (kept: Session) => void;
+  /** Of the certificate that browsers see. */
+  readonly fingerprint: () => string;
+  readonly version: string;
+};
+
+/** One request of somebody who is logged in. */
+export type Visit = Frame & { readonly request: PageRequest; readonly reader: Reader };
