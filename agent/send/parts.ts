@@ -120,7 +120,7 @@ export function createParts(options: SendOptions): Parts {
     journal: options.journal,
     routeOf: relays.routeOf,
     paceOf: relays.paceOf,
-    ...(options.watch && { watch: options.watch }),
+    watch: options.watch,
     tells: (sender) => sender !== '' && local !== undefined && (isLocal(sender) || options.operator !== undefined),
   });
   const index = createDurableCommit({ db });

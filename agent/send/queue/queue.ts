@@ -59,6 +59,10 @@ export type QueueOptions = Pick<OutcomeRules, 'tells'> & {
   /** Undefined: no relay sends for this sender. */
   readonly routeOf: (sender: string) => string | undefined;
   readonly paceOf: (relay: string) => Pick<OutcomeRules, 'retryWaitMs' | 'unknownRetryMs'>;
+  /** Hears what each try made of a mail; must not throw. */
+  readonly watch?:
+    | { readonly tried: (id: string, outcomes: readonly Outcome[], relaySeconds: number) => void }
+    | undefined;
 };
 
 export type Queue = {
@@ -147,6 +151,7 @@ export function createQueue(options: QueueOptions): Queue {
 
   function recordAll(mail: QueuedMail, outcomes: readonly Outcome[], about: TryAbout): Recorded {
     for (const outcome of outcomes) recordOne(mail, outcome, about.relay);
+    options.watch?.tried(mail.id, outcomes, about.seconds?.relay ?? 0);
     const failed = outcomes.filter((outcome) => outcome.result === 'refused');
     const unclear = outcomes.filter((outcome) => outcome.result === 'unknown' && outcome.recipient.unknowns > 0);
     const sent = outcomes.filter((outcome) => outcome.result === 'sent');
@@ -212,7 +217,7 @@ export function createQueue(options: QueueOptions): Queue {
         eightBit,
       );
       const state = why === undefined ? 'queued' : 'held';
-      const lane = laneOf({ sender: from, sizeBytes: place.sizeBytes });
+      const lane = laneOf({ sender: from, sizeBytes: place.sizeBytes, user });
       for (const [number, address] of recipients.entries())
         statements.addRecipient.run(
           id,
