@@ -170,8 +170,8 @@ export function createTrips(options: {
       if (result === 'sent') {
         out.relayedAt = clock.monotonic();
         out.relayMs = relayMs;
-      } else if (result === 'refused' || result === 'hold') {
-        // Held: a mail of a person would wait for a decision, a probe has told what it can.
+      } else if (result === 'refused' || result === 'hold' || /^5\d\d\b/.test(reply)) {
+        // A mail of a person would wait for a decision, or for a login that is mended; a probe has told what it can.
         end(out, 'bounced', { leg: 'relay', text: 'the relay refused the probe: ' + reply });
       }
     },

@@ -303,7 +303,7 @@ export const cases: readonly Case[] = [
     found: ['warning dmarc: reports go to d@dmarc-no-address.test, which is no mailto: address'],
   },
   { name: 'mail.well.test', zone: { ...without('_dmarc') }, found: [] },
-  { name: 'xn--prfung-3ya.test', zone: well, found: [] },
+  { name: 'xn--prfung-4ya.test', zone: well, found: [] },
   {
     name: 'servfail.test',
     zone: { ...well, '@': 'SERVFAIL' },
