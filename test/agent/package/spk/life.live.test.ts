@@ -241,6 +241,15 @@ test('an administrator is served as the user of the agent, others are sent away,
     /^Cannot run mailferry as this user: .* expected an administrator: sudo mailferry status$/m,
   );
 
+  // What the documentation tells an administrator to type.
+  const docs = readFileSync(join(import.meta.dirname, '..', '..', '..', '..', 'docs', 'synology.md'), 'utf8');
+  const commands = [...docs.matchAll(/^sudo mailferry (.+)$/gm)].map(([, args = '']) => args.split(' '));
+  assert.ok(commands.length >= 3);
+  for (const args of commands) {
+    const said = await dsm.command(args, { as: 0 });
+    assert.equal(said.code, 0, args.join(' ') + ': ' + said.output);
+  }
+
   // Nobody else may read what the agent knows.
   for (const path of [
     join(dsm.real('var'), 'mailferry.log'),
