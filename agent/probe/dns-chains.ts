@@ -32,7 +32,7 @@ export function findBadName(message: Buffer, records: number): string | undefine
       if (end > message.length) return 'a record that cannot be read';
       offset = end;
     }
-    return undefined;
+    return offset === message.length ? undefined : 'bytes behind the last record';
   } catch (error) {
     return error instanceof LongName ? 'a name of endless pointers' : 'a record that cannot be read';
   }
@@ -47,6 +47,7 @@ function skipName(message: Buffer, start: number): number {
   for (let pointers = 0, labels = 0; pointers <= maxPointers && labels <= maxLabels;) {
     const length = message.readUInt8(at);
     if (length === 0) return end ?? at + 1;
+    if (length > 63 && length < 0xc0) throw new RangeError('a label of a reserved kind');
     if (length >= 0xc0) {
       pointers += 1;
       end ??= at + 2;
