@@ -67,7 +67,6 @@ async function openServing(setup: PageSetup, password: PagePassword): Promise<Se
   const work: PageWork = {
     commands: setup.commands,
     settings: createSettings({ file: loaded.file }),
-    apply: (reader) => apply(setup.commands, reader),
     tryOut: createTryOut({ loaded, clock, log }),
     logLines: setup.logLines,
     usersFile: usersFileOf(state.folder),
@@ -100,21 +99,6 @@ async function refuseWrong(password: PagePassword, throttle: Throttle, old: stri
   throttle.failed(user, address);
   throw new UserError('Cannot change the password: the present one is wrong');
 }
-
-const apply: (
-  commands: CommandTable,
-  reader: Parameters<PageWork['apply']>[0],
-) => ReturnType<PageWork['apply']> = async (commands, { say }) => {
-  const reload = commands.get('reload');
-  if (reload === undefined) return { level: 'warning', text: say('Saved. It counts at the next start of the agent.') };
-  try {
-    await reload.run({});
-    return { level: 'ok', text: say('Saved; it counts at once.') };
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    return { level: 'warning', text: say('Saved, but not taken up: {problem}', { problem: error.message }) };
-  }
-};
 
 function readOwnTls(loaded: Loaded<AgentConfig>, tls: NonNullable<PageOptions['tls']>): Tls {
   return {

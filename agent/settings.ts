@@ -42,9 +42,14 @@ export type Settings = {
   readonly preview: (change: Change) => { readonly text: string; readonly loaded: Loaded<AgentConfig> };
   /** One change at a time. Throws OptionError when the agent would refuse the result, UserError when it cannot be written. */
   readonly change: (change: Change) => Promise<Loaded<AgentConfig>>;
+  /** Takes the last change back, secrets too. Throws UserError when there is none, or somebody else has changed the file since. */
+  readonly undo: () => Promise<void>;
 };
 
 type SecretFile = { readonly file: string; readonly text: string };
+/** `text` undefined: there was no such file. */
+type Former = { readonly file: string; readonly text: string | undefined };
+type Written = { readonly before: Former; readonly text: string; readonly secrets: readonly Former[] };
 type Plan = {
   readonly before: SettingsState;
   readonly text: string;
@@ -57,6 +62,7 @@ type Plan = {
 export function createSettings(options: { readonly file: string }): Settings {
   const file = resolve(options.file);
   let last: Promise<unknown> = Promise.resolve();
+  let written: Written | undefined;
 
   const read = (): SettingsState => stateOf(file, readText(file));
 
@@ -79,38 +85,63 @@ export function createSettings(options: { readonly file: string }): Settings {
   }
 
   async function write({ before, text, loaded, secrets, orphans }: Plan): Promise<Loaded<AgentConfig>> {
-    try {
+    const whole = before.version === '' ? undefined : before.text;
+    const former = [...secrets.map((one) => one.file), ...orphans].map((one) => ({ file: one, text: readText(one) }));
+    await guard(async () => {
       if (secrets.length > 0) await mkdir(join(dirname(file), secretsFolder), { recursive: true, mode: 0o700 });
       for (const secret of secrets) await replaceFile(secret.file, secret.text + '\n', { mode: 0o600 });
       if (text !== before.text) {
-        if (before.version !== '') await replaceFile(file + '.old', before.text, { like: file });
-        await replaceFile(file, text, {
-          like: file,
-          // Another process may have written it while this one thought.
-          check: () => {
-            if ((readText(file) ?? '') !== before.text) throw changedMeanwhile(file);
-          },
-        });
+        if (whole !== undefined) await replaceFile(file + '.old', whole, { like: file });
+        await replaceFile(file, text, { like: file, check: () => refuseOther(whole) });
       }
       for (const orphan of orphans) await rm(orphan, { force: true });
+    });
+    written = { before: { file, text: whole }, text, secrets: former };
+    return loaded;
+  }
+
+  async function undo(): Promise<void> {
+    if (written === undefined)
+      throw new UserError('Cannot take back a change of ' + file + ': there is none, expected one of this process');
+    const { before, text, secrets } = written;
+    await guard(async () => {
+      refuseOther(text);
+      for (const one of [...secrets, before]) {
+        if (one.text === undefined) await rm(one.file, { force: true });
+        else await replaceFile(one.file, one.text, { mode: 0o600 });
+      }
+    });
+    written = undefined;
+  }
+
+  /** Another process may have written it while this one thought. */
+  function refuseOther(known: string | undefined): void {
+    if (readText(file) !== known) throw changedMeanwhile(file);
+  }
+
+  async function guard(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
     } catch (error) {
       if (error instanceof UserError) throw error;
       throw new UserError('Cannot write ' + file + ': ' + describe(error) + ', expected a folder that can be written', {
         cause: error,
       });
     }
-    return loaded;
+  }
+
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = last.then(work);
+    last = result.catch(() => {});
+    return result;
   }
 
   return {
     file,
     read,
     preview: (change) => plan(change),
-    change(change) {
-      const result = last.then(() => write(plan(change)));
-      last = result.catch(() => {});
-      return result;
-    },
+    change: (change) => inTurn(() => write(plan(change))),
+    undo: () => inTurn(undo),
   };
 }
 

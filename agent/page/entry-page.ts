@@ -6,6 +6,7 @@ import { UserError } from '#shared/failure.ts';
 import { isRecord } from '#shared/json.ts';
 import { valueAt } from '../settings.ts';
 import type { Change, Edit, SettingsState } from '../settings.ts';
+import { applyChange } from './apply.ts';
 import { hintsOf, knownPlace, passwordField } from './entries.ts';
 import type { Entry } from './entries.ts';
 import { editsOf, entryOf, fieldOf } from './form.ts';
@@ -157,27 +158,35 @@ async function save(work: PageWork, visit: Visit, place: Place, values: Values):
     const general: Said = problems[''] ?? { level: 'error', text: say('Not saved: please look at the marked fields.') };
     return draw(visit, place, values, { ...problems, '': general }, 422);
   }
+  const change = { ...changeOf(place, values), version: sent ?? place.state.version };
+  return (await changeOrSay(work, visit, place, change, values)) ?? redirect(entry.home);
+}
+
+/** Undefined when it is done; else the form again, with why not. */
+async function changeOrSay(
+  work: PageWork,
+  visit: Visit,
+  place: Place,
+  change: Change,
+  values: Values,
+): Promise<PageAnswer | undefined> {
+  const { say } = visit.reader;
   try {
-    await work.settings.change({ ...changeOf(place, values), version: sent ?? place.state.version });
+    const problem = await applyChange(work, visit, change);
+    if (problem === undefined) return undefined;
+    const text = say('Not saved, the agent cannot use it: {problem}', { problem });
+    return draw(visit, place, values, { '': { level: 'error', text } }, 409);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     return draw(visit, place, values, saidsOf(visit, place, error), 409);
   }
-  visit.session.notice = await work.apply(visit.reader);
-  return redirect(entry.home);
 }
 
 export async function removeEntry(work: PageWork, visit: Visit, entry: Entry, id: string): Promise<PageAnswer> {
   const place = find(work, entry, id);
   const { state, path } = place;
-  try {
-    await work.settings.change({ edits: [{ kind: 'remove', path }], version: state.version });
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    return draw(visit, place, shownValues(place), saidsOf(visit, place, error), 409);
-  }
-  visit.session.notice = await work.apply(visit.reader);
-  return redirect(entry.home);
+  const change: Change = { edits: [{ kind: 'remove', path }], version: state.version };
+  return (await changeOrSay(work, visit, place, change, shownValues(place))) ?? redirect(entry.home);
 }
 
 async function tryOut(

@@ -60,7 +60,7 @@ export function document({ language, say }: Reader, title: string, body: Html): 
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
-        <title>${title} – mailferry</title>
+        <title>${title} &ndash; mailferry</title>
         <link rel="icon" href="/icon.svg" type="image/svg+xml" />
         <link rel="stylesheet" href="/page.css" />
         <script src="/page.js" defer></script>

@@ -4,7 +4,10 @@ import { Check } from 'typebox/value';
 import { UserError, describe } from '#shared/failure.ts';
 import type { CommandName, CommandTable } from '../control/commands.ts';
 
-export type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly text: string };
+export type Outcome<T> =
+  | { readonly ok: true; readonly value: T }
+  /** `late`: it may succeed yet. */
+  | { readonly ok: false; readonly text: string; readonly late?: boolean };
 
 export async function runCommand(
   commands: CommandTable,
@@ -15,7 +18,7 @@ export async function runCommand(
   if (command === undefined) return { ok: false, text: 'unknown command ' + name };
   const late = Promise.withResolvers<Outcome<unknown>>();
   const text = 'no result within ' + command.timeoutSeconds + ' s; the work goes on';
-  const timer = setTimeout(() => late.resolve({ ok: false, text }), command.timeoutSeconds * 1_000);
+  const timer = setTimeout(() => late.resolve({ ok: false, text, late: true }), command.timeoutSeconds * 1_000);
   try {
     const result = command.run(given).then((value): Outcome<unknown> => ({ ok: true, value }));
     return await Promise.race([result, late.promise]);

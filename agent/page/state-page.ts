@@ -2,6 +2,8 @@
 import { agentStatusSchema, troublesOf } from '../control/answers.ts';
 import type { AgentStatus } from '../control/answers.ts';
 import { valueAt } from '../settings.ts';
+import type { Edit } from '../settings.ts';
+import { applyChange } from './apply.ts';
 import { html } from './html.ts';
 import type { Content, Html } from './html.ts';
 import { button, danger, facts, light, page, table, told, token } from './layout.ts';
@@ -137,8 +139,9 @@ export async function postAnswer(work: PageWork, visit: Visit, id: string): Prom
     const index = Array.isArray(list) ? list.findIndex((item) => valueAt(item, ['id']) === id) : -1;
     if (index < 0 || !['all', 'new-only', 'since'].includes(chosen)) return redirect('/');
     const value = chosen === 'since' ? { since: day } : chosen;
-    await work.settings.change({ edits: [{ kind: 'set', path: ['accounts', index, 'firstRun'], value }] });
-    session.notice = await work.apply(reader);
+    const edits: readonly Edit[] = [{ kind: 'set', path: ['accounts', index, 'firstRun'], value }];
+    const problem = await applyChange(work, visit, { edits });
+    if (problem !== undefined) session.notice = { level: 'warning', text: problem };
     return redirect('/');
   }
   const answered = chosen === 'since' ? 'since:' + day : chosen;

@@ -148,9 +148,11 @@ export const german = {
   Save: 'Speichern',
   'Save as a file': 'Als Datei sichern',
   'Saved, not in use yet': 'Gespeichert, noch nicht in Gebrauch',
-  'Saved. It counts at the next start of the agent.': 'Gespeichert. Es gilt ab dem nächsten Start des Agenten.',
+  'Saved. At the next start of the agent these count: {list}':
+    'Gespeichert. Ab dem nächsten Start des Agenten gelten: {list}',
   'Saved; it counts at once.': 'Gespeichert; es gilt sofort.',
-  'Saved, but not taken up: {problem}': 'Gespeichert, aber nicht übernommen: {problem}',
+  'Saved; the agent still takes it up.': 'Gespeichert; der Agent übernimmt es noch.',
+  'Not saved, the agent cannot use it: {problem}': 'Nicht gespeichert, der Agent kann es nicht gebrauchen: {problem}',
   'Say where the local mail server is, and which domains are yours.':
     'Sagen Sie, wo der lokale Mailserver ist und welche Domains Ihre sind.',
   'Second port, with TLS from the first byte': 'Zweiter Port, mit TLS vom ersten Byte an',

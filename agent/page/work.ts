@@ -29,8 +29,6 @@ export type LogLine = { readonly at: number; readonly level: string; readonly te
 export type PageWork = {
   readonly commands: CommandTable;
   readonly settings: Settings;
-  /** The configuration was changed: what the agent makes of it, for the reader. */
-  readonly apply: (reader: Reader) => Promise<NonNullable<Session['notice']>>;
   /** Bounded in time; never throws for what a server does. */
   readonly tryOut: TryOut;
   /** The newest first. */

@@ -44,6 +44,7 @@ export async function openSite(
   writeFileSync(join(folder, 'info-password'), 'stored secret\n');
   const clock = createHandClock();
   const log = createLog({ level: 'silent', name: 'test' });
+  let applied = 0;
   const held = new Map([[sampleHeld.id, sampleHeld]]);
   const commands = createCommands({
     status: () => sampleStatus,
@@ -62,6 +63,10 @@ export async function openSite(
       release: async (id) => ({ id, recipients: [] }),
       drop: async (id) => ({ id }),
     }),
+    reload: async () => {
+      applied += 1;
+      return { changes: [], reopened: [], restart: [] };
+    },
     ...options.commands,
   });
   let secret = 'a good password';
@@ -69,14 +74,9 @@ export async function openSite(
   const sessions = createSessions(clock);
   const throttle = createThrottle(clock);
   const tried: Parameters<TryOut>[0][] = [];
-  let applied = 0;
   const work: PageWork = {
     commands,
     settings: createSettings({ file }),
-    apply: async () => {
-      applied += 1;
-      return { level: 'ok', text: 'applied' };
-    },
     tryOut: async (asked) => {
       tried.push(asked);
       return { level: 'ok', found: 'logged in', expected: '', remedy: '' };

@@ -92,6 +92,11 @@ async function saidAt({ page }: Browsing, name: string, pattern: RegExp): Promis
   );
 }
 
+async function mailboxState({ page }: Browsing, url: string): Promise<string> {
+  await page.goto(url + '/mailboxes');
+  return page.locator('td[data-label=State]').first().innerText();
+}
+
 test('an agent that knows nothing is set up on a phone, in German, wrong answers first; then mail moves both ways', async (t) => {
   const { lab, provider, home, relay, put, browser } = await servers(t);
   await put('before');
@@ -175,9 +180,8 @@ test('an agent that knows nothing is set up on a phone, in German, wrong answers
   const text = agent.config();
   assert.match(text, /^# Ours\.\n/);
   assert.doesNotMatch(text, /right|wrong/);
-  await agent.restart();
-  await logIn(browsing);
-  await waitFor('the mail to come in', async () => (await home.count('info@example.org')) === 1);
+  await waitFor('the mail to come in', async () => (await home.count('info@example.org')) === 1, { timeoutMs: 60_000 });
+  await browsing.goto('/');
   const transport = createTransport({
     host: '127.0.0.1',
     port: submissionPort,
@@ -185,7 +189,9 @@ test('an agent that knows nothing is set up on a phone, in German, wrong answers
     ignoreTLS: true,
   });
   await transport.sendMail({ from: 'info@example.org', to: 'somebody@far.test', subject: 'out', text: 'text' });
-  await waitFor('the mail to go out', async () => (await relay.mails('somebody@far.test')).length === 1);
+  await waitFor('the mail to go out', async () => (await relay.mails('somebody@far.test')).length === 1, {
+    timeoutMs: 60_000,
+  });
   await waitFor('the page to say so by itself', async () => /in Ordnung/.test(await page.locator('main').innerText()), {
     timeoutMs: 30_000,
   });
@@ -296,11 +302,14 @@ test('a copied state asks on the page before mail moves, and a mailbox that was 
   assert.equal(await home.count('info@example.org'), 0, 'nothing is guessed');
   await page.getByLabel('leave them there, fetch new ones only').check();
   await page.getByRole('button', { name: 'Answer' }).click();
-  await page.locator('.notice').waitFor();
+  await page.getByText('Saved; it counts at once.').waitFor();
   assert.match(copy.config(), /firstRun: new-only/);
-  await copy.restart();
+  // Taken as known: what comes from now on is new.
+  await waitFor('the first round', async () => /\bwell\b/.test(await mailboxState(browsing, copy.url)), {
+    timeoutMs: 60_000,
+  });
   await put('three');
-  await waitFor('the new mail alone', async () => (await home.count('info@example.org')) === 1);
+  await waitFor('the new mail alone', async () => (await home.count('info@example.org')) === 1, { timeoutMs: 60_000 });
   assert.match(String((await home.mails('info@example.org'))[0]), /Subject: three/);
   browsing.assertQuiet();
   await browsing.close();

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { parse } from 'yaml';
 import { commandSpecs } from '../../../agent/control/commands.ts';
 import { isHash } from '../../../agent/users/password-hash.ts';
+import { UserError } from '#shared/failure.ts';
 import { waitFor } from '../../lab/wait.ts';
 import { sampleHeld, sampleMail, sampleQueue } from '../control/sample.ts';
 import { openSite } from './page-site.ts';
@@ -62,7 +63,7 @@ test('what changes something needs the token of the session and comes from a pag
   const form = { domains: 'example.org example.net', action: 'save' };
   assert.equal((await ask('POST', '/local', { headers: { cookie }, body: 'action=save' })).status, 403);
   assert.equal((await post('/local', { ...form, token: token.slice(1) + 'x' })).status, 403);
-  const other = await (await logIn()).token;
+  const { token: other } = await logIn();
   assert.equal((await post('/local', { ...form, token: other })).status, 403, 'the token of another session');
   for (const headers of [
     { origin: 'https://evil.example' },
@@ -209,6 +210,36 @@ test('what the page does not know of an entry stays: options without a field, co
   const { accounts } = parse(readFileSync(file, 'utf8')) as { readonly accounts?: readonly unknown[] };
   assert.equal(accounts, undefined);
   assert.equal((await get('/mailboxes/info')).status, 404);
+});
+
+test('a change that the running agent cannot use is taken back, so that it can start again', async (t) => {
+  let reloads = 0;
+  const reload = async () => {
+    reloads += 1;
+    if (reloads === 1) throw new UserError('Cannot listen on 127.0.0.1:1: EACCES');
+    return { changes: [], reopened: [], restart: ['page.port', 'report.url'] };
+  };
+  const { logIn, file, folder } = await openSite(t, { commands: { reload } });
+  const { get, post } = await logIn();
+  const before = readFileSync(file, 'utf8');
+  const form = {
+    preset: 'gmx',
+    user: 'info@example.org',
+    recipients: 'info@example.org',
+    delivery: 'recipients',
+    keep: 'none',
+    password: 'typed',
+    action: 'save',
+  };
+  const { status, body } = await post('/mailboxes/info', form);
+  assert.equal(status, 409);
+  assert.match(body, /Not saved, the agent cannot use it: Cannot listen on 127\.0\.0\.1:1/);
+  assert.equal(readFileSync(file, 'utf8'), before);
+  assert.equal(readFileSync(join(folder, 'info-password'), 'utf8'), 'stored secret\n');
+  assert.equal(reloads, 2);
+  assert.equal((await post('/mailboxes/info', form)).status, 303);
+  assert.match((await get('/')).body, /At the next start of the agent these count: report\.url</);
+  assert.match(readFileSync(file, 'utf8'), /keep: none/);
 });
 
 test('a new mailbox needs a password and the answer to what becomes of the mails that are there', async (t) => {

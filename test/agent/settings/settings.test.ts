@@ -244,6 +244,31 @@ test('two who change the same text do not undo each other', async (t) => {
   );
 });
 
+test('a change is taken back with its secrets, unless somebody else has changed the file since', async (t) => {
+  const { folder, file, settings } = site(t);
+  await assert.rejects(settings.undo(), /there is none/);
+  const edits: readonly Edit[] = [
+    { kind: 'secret', path: ['accounts', 0, 'password'], text: 'new', name: 'x' },
+    { kind: 'set', path: ['accounts', 1, 'password'], value: { file: 'info-password' } },
+    { kind: 'secret', path: ['report', 'password'], text: 'r', name: 'report' },
+    { kind: 'set', path: ['report', 'url'], value: 'mqtt://collector.example' },
+  ];
+  await settings.change({ edits });
+  assert.equal(readFileSync(join(folder, 'secrets', 'report'), 'utf8'), 'r\n');
+  await settings.undo();
+  assert.equal(readFileSync(file, 'utf8'), typed);
+  assert.equal(readFileSync(join(folder, 'info-password'), 'utf8'), 'old\n');
+  assert.deepEqual(readdirSync(join(folder, 'secrets')), []);
+  await assert.rejects(settings.undo(), /there is none/);
+  await settings.change({ edits: [{ kind: 'remove', path: ['accounts', 0] }] });
+  assert.equal(readdirSync(folder).includes('info-password'), false);
+  await settings.undo();
+  assert.equal(readFileSync(join(folder, 'info-password'), 'utf8'), 'old\n');
+  await settings.change({ edits: [{ kind: 'set', path: ['agent'], value: 'nas-2' }] });
+  writeFileSync(file, typed + '# by hand\n');
+  await assert.rejects(settings.undo(), /it was changed meanwhile/);
+});
+
 test('a file is made when it may be, readable by its owner alone, with comments and in order', async (t) => {
   const { folder } = site(t);
   const file = join(folder, 'new.yaml');
