@@ -15,9 +15,12 @@ import { createHold } from './hold.ts';
 import type { Hold } from './hold.ts';
 import { createIdentity, readMarks } from './identity.ts';
 import type { Identity } from './identity.ts';
+import type { LogLine } from './page/work.ts';
 import { createKnownState } from './known-state.ts';
 import { createReloading } from './reloading.ts';
 import type { Reloaded } from './reloading.ts';
+import { setUpRemote } from './remote-setup.ts';
+import type { RemoteSetup } from './remote-setup.ts';
 import { closeRooms, openHeld, openRooms } from './rooms.ts';
 import type { Ground, Reopen, Rooms } from './rooms.ts';
 import { countQueued, openState } from './state.ts';
@@ -32,6 +35,8 @@ export type AgentOptions = {
   readonly random?: () => number;
   /** Fault tests end the process here. */
   readonly reached?: Reached;
+  /** Of the page: the last lines of the log, the newest first. */
+  readonly logLines?: () => readonly LogLine[];
 };
 
 export type Agent = {
@@ -67,7 +72,7 @@ export function createAgent(options: AgentOptions): Agent {
     known.remember();
     forgetStopReason(folder);
     const rooms: Rooms = {};
-    const ground: Omit<Ground, 'lifecycle'> = {
+    const grounds: Omit<Ground, 'lifecycle' | 'remote'> = {
       loaded,
       config: loaded.value,
       clock,
@@ -78,6 +83,9 @@ export function createAgent(options: AgentOptions): Agent {
       version: options.version,
       onDoubt: (reason) => hold.doubt(reason),
     };
+    const remote =
+      loaded.value.report === undefined ? undefined : setUpRemote(grounds, (reply) => rooms.telemetry?.reply(reply));
+    const ground: Omit<Ground, 'lifecycle'> = { ...grounds, ...(remote && { remote }) };
     const identity = createIdentity({
       db: state.db,
       marks: readMarks(state.folder),
@@ -107,7 +115,11 @@ export function createAgent(options: AgentOptions): Agent {
     reload = reloading.reload;
     lifecycle.onStop('rooms', hold.stop);
     await hold.open();
-    await openControl({ ...ground, lifecycle }, { version: options.version, startedAt, rooms, hold, reload });
+    const { logLines = () => [] } = options;
+    await openControl(
+      { ...ground, lifecycle },
+      { version: options.version, startedAt, rooms, hold, reload, logLines, remote },
+    );
     const { tenant, agent } = loaded.value;
     log.info({ tenant, agent, version: options.version }, 'agent started');
   }
@@ -147,6 +159,8 @@ async function openControl(
     readonly rooms: Rooms;
     readonly hold: Hold;
     readonly reload: () => Promise<Reloaded>;
+    readonly logLines: () => readonly LogLine[];
+    readonly remote: RemoteSetup | undefined;
   },
 ): Promise<void> {
   const { rooms } = info;
@@ -166,6 +180,7 @@ async function openControl(
       queue: rooms.send?.queue.summary() ?? null,
       dnsbl: rooms.probe?.results() ?? [],
       report: rooms.telemetry?.health() ?? null,
+      proposed: info.remote?.work.changes.list().length ?? 0,
       local: rooms.local === undefined ? null : { problem: rooms.local.problem() ?? '' },
       quarantine: rooms.receive?.quarantine.summary() ?? null,
       scanners: rooms.receive?.scanners() ?? [],
@@ -178,8 +193,10 @@ async function openControl(
     quarantine: () => rooms.receive?.quarantine,
     confirm: async (account, answer) => (await rooms.receive?.confirm(account, answer)) ?? [],
     adopt: info.hold.adopt,
+    changes: () => info.remote?.work,
     reload: info.reload,
   });
+  info.remote?.open(commands);
   const control = createControl({
     path: join(base.state.folder, 'agent.sock'),
     commands,
@@ -187,4 +204,7 @@ async function openControl(
   });
   base.lifecycle.onStop('control', control.stop);
   await control.start();
+  if (config.page === undefined) return;
+  const { openPage } = await import('./page-setup.ts');
+  await openPage({ base, page: config.page, commands, logLines: info.logLines });
 }

@@ -22,8 +22,11 @@ import type { Receive } from './receive/receive.ts';
 import type { RelaySetup, Send } from './send/send.ts';
 import { caOf, endpointOf, roomBase } from './room-base.ts';
 import { takeProbes, watchOf } from './round-trips.ts';
+import type { RemoteSetup } from './remote-setup.ts';
 import type { State } from './state.ts';
+import { readStopReason } from './stop-reason.ts';
 import { setUpSubmission } from './submission-setup.ts';
+import type { SilenceNote } from './telemetry/silence.ts';
 import type { Telemetry } from './telemetry/telemetry.ts';
 import { openTrips, openWatch } from './watch-rooms.ts';
 
@@ -40,6 +43,8 @@ export type Base = {
   readonly meter: Meter;
   readonly lifecycle: Lifecycle;
   readonly version: string;
+  /** What the collector may ask for; absent without a report. */
+  readonly remote?: Pick<RemoteSetup, 'onCommand' | 'publicKey'>;
   /** Something shows that this state, or this identity, is in use elsewhere: no mail may move. */
   readonly onDoubt: (reason: string) => void;
 };
@@ -123,9 +128,11 @@ async function openTelemetry(
   const telemetry = createTelemetry({
     ...reportBase(base, report),
     journal: state.journal,
-    folder: state.folder,
     gauges: base.gauges,
     onDoubt: base.onDoubt,
+    ...(base.remote && { onCommand: base.remote.onCommand, key: base.remote.publicKey }),
+    tell: (note) => tellByMail(base, rooms, report, note),
+    goodbye: () => readStopReason(state.folder),
   });
   base.lifecycle.onStop('telemetry', telemetry.stop);
   rooms.telemetry = telemetry;
@@ -153,11 +160,38 @@ export function closeRooms(rooms: Rooms): void {
   delete rooms.telemetry;
 }
 
+async function tellByMail(
+  base: Ground,
+  rooms: Rooms,
+  report: NonNullable<AgentConfig['report']>,
+  note: SilenceNote,
+): Promise<void> {
+  const { tellOperator } = await import('./tell-operator.ts');
+  const { config, state, clock, log } = base;
+  const [relay] = report.tell.to.length === 0 ? [] : await resolveRelays(base);
+  await tellOperator(
+    {
+      local: rooms.local,
+      operator: config.operator,
+      relay,
+      to: report.tell.to,
+      from: report.tell.from,
+      traceId: state.traceId,
+      clock,
+      log: log.child({ room: 'telemetry' }),
+    },
+    note,
+  );
+}
+
 function reportBase(base: Ground, report: NonNullable<AgentConfig['report']>) {
   const { config, loaded, clock, random, log, version } = base;
+  const password = (): string => loaded.secret(['report', 'password'], report.password);
+  password(); // what cannot be read refuses the start
   return {
     config: report,
-    password: loaded.secret(['report', 'password'], report.password),
+    password,
+    folder: base.state.folder,
     origin: loaded.place(['report']),
     ...caOf(loaded, ['report'], report),
     tenant: config.tenant,
@@ -215,7 +249,7 @@ async function openSend(base: Base, rooms: Rooms): Promise<void> {
   rooms.send = send;
 }
 
-async function resolveRelays(base: Base): Promise<readonly RelaySetup[]> {
+async function resolveRelays(base: Ground): Promise<readonly RelaySetup[]> {
   const { loaded, clock } = base;
   const { openSecretSource } = await import('./accounts/source.ts');
   const { loginOf, resolveRelay } = await import('./send/relay/relay-options.ts');

@@ -12,6 +12,8 @@ import { droppedSchema, heldListSchema, heldMailSchema, releasedSchema } from '.
 import { checkedSchema, flushedSchema, queueChangeSchema } from '../control/answers.ts';
 import type { AgentStatus, Reloaded } from '../control/answers.ts';
 import type { CommandName } from '../control/commands.ts';
+import { auditSchema, changeListSchema, decidedSchema } from '../control/change-commands.ts';
+import { renderAudit, renderChanges } from './render-change.ts';
 import { renderChecked } from './render-check.ts';
 import { renderDropped, renderHeld, renderQuarantine, renderReleased } from './render-quarantine.ts';
 import { renderMail, renderQueue } from './render-queue.ts';
@@ -49,6 +51,14 @@ export function renderAnswer(command: CommandName, value: unknown, now: number):
       return Check(heldMailSchema, value) ? renderHeld(value, now) : undefined;
     case 'quarantine release':
       return Check(releasedSchema, value) ? renderReleased(value) : undefined;
+    case 'change list':
+      return Check(changeListSchema, value) ? renderChanges(value, now) : undefined;
+    case 'change accept':
+      return Check(decidedSchema, value) ? ['The configuration is ' + clean(value.text ?? 'written') + '.'] : undefined;
+    case 'change reject':
+      return Check(decidedSchema, value) ? ['Rejected; the collector is told.'] : undefined;
+    case 'audit':
+      return Check(auditSchema, value) ? renderAudit(value, now) : undefined;
     case 'quarantine drop':
       return Check(droppedSchema, value) ? renderDropped(value) : undefined;
   }

@@ -67,9 +67,15 @@ export const agentStatusSchema = Type.Object({
   ),
   dnsbl: list(blockList),
   /** Null: no collector is configured. `dropped`: points that were dropped because the outbox was full. */
+  /** Changes of the configuration that the collector proposes. */
+  proposed: Type.Optional(Type.Number()),
   report: orNull(
     Type.Object({
       connected: Type.Boolean(),
+      /** Why not, or why nobody acknowledges; empty when all is well. */
+      problem: Type.Optional(Type.String()),
+      /** Measurements that a broker breaks the connection at. */
+      aside: Type.Optional(Type.Number()),
       batches: Type.Number(),
       bytes: Type.Number(),
       oldestSeconds: Type.Number(),
@@ -235,6 +241,12 @@ export function troublesOf(status: Partial<AgentStatus>): readonly string[] {
   if (queue !== null && queue.held > 0) troubles.push('queue: ' + queue.held + ' held, waiting for a person');
   for (const { target, zone, state, reason } of dnsbl)
     if (state === 'listed') troubles.push('block list: ' + target + ' is listed at ' + zone + ': ' + reason);
-  if (report !== null && !report.connected) troubles.push('report: not connected to the collector');
+  const { connected = true, problem: reportProblem = '' } = report ?? {};
+  if (!connected) troubles.push('report: ' + (reportProblem === '' ? 'not connected to the collector' : reportProblem));
+  const { proposed = 0 } = status;
+  if (proposed > 0)
+    troubles.push(
+      'configuration: ' + proposed + ' proposed by the collector wait for an answer: mailferry change list',
+    );
   return troubles;
 }

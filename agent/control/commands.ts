@@ -2,6 +2,8 @@
 // to read only gets just those). The local socket runs it, the command line and docs/commands.md are made from it.
 import { Type } from 'typebox';
 import type { Static, TObject } from 'typebox';
+import { changeArguments, changeRuns, changeSpecs } from './change-commands.ts';
+import type { ChangeWork } from './change-commands.ts';
 import { findProblems, nearest } from '#shared/config-problems.ts';
 import { UserError } from '#shared/failure.ts';
 import { troublesOf } from './answers.ts';
@@ -194,6 +196,7 @@ export const commandSpecs = {
     arguments: heldArguments,
     timeoutSeconds: 30,
   },
+  ...changeSpecs,
 } as const satisfies Readonly<Record<string, CommandSpec>>;
 export type CommandName = keyof typeof commandSpecs;
 
@@ -220,6 +223,8 @@ export type CommandWork = {
   readonly adopt?: () => Promise<string>;
   /** Reads the configuration again. What cannot be used is a UserError, and nothing is changed. */
   readonly reload?: () => Promise<Reloaded>;
+  /** What the collector proposes and has asked for; undefined when no report is configured. */
+  readonly changes?: () => ChangeWork | undefined;
   /** Undefined when no account is configured. An unknown id is a UserError. */
   readonly quarantine: () => QuarantineWork | undefined;
 };
@@ -298,6 +303,7 @@ export function createCommands(work: CommandWork): CommandTable {
   const showHeld = ({ id }: Static<typeof heldArguments>) => quarantine('show a mail').show(id);
   const release = ({ id }: Static<typeof heldArguments>) => quarantine('release a mail').release(id);
   const drop = ({ id }: Static<typeof heldArguments>) => quarantine('drop a mail').drop(id);
+  const asked = changeRuns(() => work.changes?.());
   const table: Readonly<Record<CommandName, Command>> = {
     status: { ...commandSpecs.status, run: checked('status', none, status) },
     check: { ...commandSpecs.check, run: checked('check', whatArguments, check) },
@@ -318,6 +324,10 @@ export function createCommands(work: CommandWork): CommandTable {
       ...commandSpecs['quarantine release'],
       run: checked('quarantine release', heldArguments, release),
     },
+    'change list': { ...changeSpecs['change list'], run: checked('change list', none, asked.list) },
+    'change accept': { ...changeSpecs['change accept'], run: checked('change accept', changeArguments, asked.accept) },
+    'change reject': { ...changeSpecs['change reject'], run: checked('change reject', changeArguments, asked.reject) },
+    audit: { ...changeSpecs.audit, run: checked('audit', none, asked.audit) },
     'quarantine drop': { ...commandSpecs['quarantine drop'], run: checked('quarantine drop', heldArguments, drop) },
   };
   return new Map(Object.entries(table));

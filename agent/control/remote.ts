@@ -79,11 +79,12 @@ export function createRemote(options: {
       ? 'done, but the answer has more than ' + maxResultBytes + ' bytes: ask at the agent'
       : (answer.text ?? '');
     end.run(answer.outcome, text, json === undefined || isLong ? null : json, id);
-    return replyOf(find.get(id) ?? {}, id);
+    return replyOf(find.get(id) ?? { text }, id);
   }
 
   function replyOf(row: Readonly<Record<string, unknown>>, id: string): RemoteReply {
-    const [text, result] = [String(row['text'] ?? ''), row['result']];
+    const { result } = row;
+    const text = String(row['text']);
     return {
       id,
       at: Math.round(clock.now()),
