@@ -1,11 +1,19 @@
-// Writes docs/configuration.md and docs/providers.md; with --check says whether one is stale and exits 1.
+// Writes docs/configuration.md, docs/providers.md and the JSON Schemas; with --check says whether one is stale and exits 1.
 import { readFile, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { buildConfigurationPage } from './configuration-text.ts';
+import { agentSchema } from '../agent/config.ts';
+import { collectorSchema } from '../collector/config.ts';
 import { buildProvidersPage } from './providers-text.ts';
+import { buildSchema } from './schema-text.ts';
 
 const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } });
-const pages = { 'configuration.md': buildConfigurationPage(), 'providers.md': buildProvidersPage() };
+const pages = {
+  'configuration.md': buildConfigurationPage(),
+  'providers.md': buildProvidersPage(),
+  'mailferry-agent.schema.json': buildSchema('mailferry agent', agentSchema),
+  'mailferry-collector.schema.json': buildSchema('mailferry collector', collectorSchema),
+};
 for (const [name, text] of Object.entries(pages)) {
   const file = new URL(name, import.meta.url);
   const known = await readFile(file, 'utf8').catch(() => '');

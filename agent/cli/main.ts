@@ -8,5 +8,6 @@ process.exitCode = await runCli(process.argv.slice(2), {
   error: (text) => void process.stderr.write(text),
   folder: process.cwd(),
   now: () => Date.now(),
+  isInteractive: process.stdin.isTTY && process.stdout.isTTY,
   readInput: () => text(process.stdin),
 });

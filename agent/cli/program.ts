@@ -13,6 +13,7 @@ import { askAgent } from './client.ts';
 import { addConfigCommands } from './config-check.ts';
 import { exitCodeOf } from './render-check.ts';
 import { addDoctor } from './doctor.ts';
+import { addInit } from './init.ts';
 import { renderAnswer } from './render.ts';
 import type { ExitCode, SiteCommands, Terminal } from './site.ts';
 import { addSupportBundle } from './support-bundle.ts';
@@ -45,6 +46,7 @@ export async function runCli(args: readonly string[], terminal: Terminal): Promi
   addLogin(program, terminal);
   addUserCommands(program, site);
   addConfigCommands(program, site);
+  addInit(program, site);
   addDoctor(program, site);
   addSupportBundle(program, site);
   try {

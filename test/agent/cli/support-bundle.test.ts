@@ -50,6 +50,7 @@ test('a support bundle says much and gives nothing away', async (t) => {
       'AUTH PLAIN ' + plain,
       'Authorization: Bearer ' + secrets.bearer,
       'GET http://u:' + secrets.url + '@host/x?token=' + encodeURIComponent(secrets.env),
+      'GET /login/' + encodeURIComponent(secrets.env) + '/next',
       'Subject: the secret merger',
       '-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEG\n-----END PRIVATE KEY-----',
       '{"level":"warn","mailbox":"info","msg":"a line that helps"}',
