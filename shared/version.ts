@@ -4,6 +4,11 @@ import { readFileSync } from 'node:fs';
 /** Put in by the bundler: a bundle has no package.json beside it. */
 declare const MAILFERRY_VERSION: string | undefined;
 
+/** How the agent is started from here, for messages. */
+export function agentCommand(): string {
+  return typeof MAILFERRY_VERSION === 'string' ? 'mailferry run' : 'npm run agent --';
+}
+
 export function readVersion(): string {
   if (typeof MAILFERRY_VERSION === 'string') return MAILFERRY_VERSION;
   const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');

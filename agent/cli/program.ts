@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { Check } from 'typebox/value';
 import { UserError } from '#shared/failure.ts';
+import { agentCommand } from '#shared/version.ts';
 import { checkedSchema, troublesSchema } from '../control/answers.ts';
 import { commandSpecs } from '../control/commands.ts';
 import type { CommandName, CommandSpec } from '../control/commands.ts';
@@ -13,6 +14,7 @@ import { askAgent } from './client.ts';
 import { addConfigCommands } from './config-check.ts';
 import { exitCodeOf } from './render-check.ts';
 import { addDoctor } from './doctor.ts';
+import { addEnrol } from './enrol.ts';
 import { addInit } from './init.ts';
 import { renderAnswer } from './render.ts';
 import type { ExitCode, SiteCommands, Terminal } from './site.ts';
@@ -47,6 +49,7 @@ export async function runCli(args: readonly string[], terminal: Terminal): Promi
   addUserCommands(program, site);
   addConfigCommands(program, site);
   addInit(program, site);
+  addEnrol(program, site);
   addDoctor(program, site);
   addSupportBundle(program, site);
   try {
@@ -173,7 +176,7 @@ function show(command: CommandName, value: unknown, json: boolean, terminal: Ter
 /** Throws UserError when nothing says where the agent is. */
 function findSocket(where: Where, folder: string): { readonly socket: string; readonly start: string } {
   if (where.socket !== undefined)
-    return { socket: resolve(folder, where.socket), start: 'npm run agent -- --config FILE' };
+    return { socket: resolve(folder, where.socket), start: agentCommand() + ' --config FILE' };
   const file = resolve(folder, where.config ?? defaultConfig);
   if (where.config === undefined && !existsSync(file)) {
     throw new UserError(
@@ -185,6 +188,6 @@ function findSocket(where: Where, folder: string): { readonly socket: string; re
   const loaded = loadAgentConfig(file);
   return {
     socket: join(loaded.path(loaded.value.state), 'agent.sock'),
-    start: 'npm run agent -- --config ' + (where.config ?? defaultConfig),
+    start: agentCommand() + ' --config ' + (where.config ?? defaultConfig),
   };
 }

@@ -1,5 +1,6 @@
 // What the bundle does with the modules of others so that the agent stays small on a NAS: what is never used is not loaded,
 // what is rarely used is loaded when it is. Nothing here changes what a module does. Measured by `npm run bench:agent`.
+import { relative } from 'node:path';
 import type { Plugin } from 'esbuild';
 
 type Late = {
@@ -31,12 +32,13 @@ export function createLateModules(): { readonly plugin: Plugin; readonly unused:
         if (found === undefined) return undefined;
         used.add(found);
         const { path: real } = await build.resolve(path, { importer, resolveDir, kind, pluginData: inside });
-        return { path: real, namespace: 'late', pluginData: { pick: found.pick, resolveDir } };
+        const name = relative(build.initialOptions.absWorkingDir ?? '', real); // it shows in the source map
+        return { path: name, namespace: 'late', pluginData: { pick: found.pick, real, resolveDir } };
       });
-      build.onLoad({ filter: /./, namespace: 'late' }, ({ path, pluginData }) => {
-        const { pick, resolveDir } = pluginData as { pick?: string; resolveDir: string }; // set above
-        const real = 'require(' + JSON.stringify(path) + ')' + (pick === undefined ? '' : '.' + pick);
-        return { contents: standIn(real), resolveDir, loader: 'js' };
+      build.onLoad({ filter: /./, namespace: 'late' }, ({ pluginData }) => {
+        const { pick, real, resolveDir } = pluginData as Readonly<Record<string, string>>; // set above
+        const module = 'require(' + JSON.stringify(real) + ')' + (pick === undefined ? '' : '.' + pick);
+        return { contents: standIn(module), resolveDir: resolveDir ?? '', loader: 'js' };
       });
     },
   };

@@ -73,7 +73,11 @@ export async function openOffice(lab: Lab): Promise<Office> {
     relays: [
       { id: 'relay', host: relay.host, port: relay.submission, caFile: relay.caFile, user: sender, password: secret },
     ],
-    submission: { port: submissionPort, users: [{ name: 'office', password: secret, senders: ['@example.org'] }] },
+    submission: {
+      port: submissionPort,
+      maxSizeBytes: 200_000_000, // the one option that is not as shipped: a mail of 100 MB is sent
+      users: [{ name: 'office', password: secret, senders: ['@example.org'] }],
+    },
     probe: {
       dnsbl: { resolver: lists.host + ':' + lists.port, zones: ['bl.test'], addresses: ['192.0.2.10'], domains: [] },
     },
