@@ -84,9 +84,7 @@ export function createDnsSockets(): DnsSockets {
 
   function send(line: Line, query: Buffer): void {
     if (line.closed) return;
-    line.socket.send(query, (error) => {
-      if (error !== null) fail(line, error);
-    });
+    line.socket.send(query); // what goes wrong is an 'error' of the socket
   }
 
   function release(line: Line, id: number, { kind }: Exchange): void {

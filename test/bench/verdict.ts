@@ -58,7 +58,7 @@ export function figure(options: {
     unit,
     ours: ours === null ? null : round(ours),
     peers: {},
-    ratio: bar === undefined || ours === null ? null : round(ours / bar.value),
+    ratio: bar === undefined || ours === null || bar.value === 0 ? null : round(ours / bar.value),
     bar: bar === undefined ? '' : sign + round(bar.value) + ' ' + unit,
     holds: bar === undefined || (ours !== null && (bar.kind === 'at-least' ? ours >= bar.value : ours <= bar.value)),
     note,
