@@ -7,7 +7,7 @@ import type { Rooms } from './rooms.ts';
 
 const optionOf: Readonly<Record<Kind, string>> = {
   dnsbl: 'probe.dnsbl',
-  domain: 'probe.domains',
+  domain: 'probe.domain',
   tls: 'probe.certificates',
   roundtrip: 'probe.roundTrips',
 };

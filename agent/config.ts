@@ -9,7 +9,10 @@ import { findAccountProblem } from './accounts/resolve.ts';
 import { isLocalAddress } from './local/local-address.ts';
 import { endpointOptions } from './net/endpoint-options.ts';
 import { pageSchema } from './page/options.ts';
+import { certificatesSchema } from './probe/certificate/certificate-options.ts';
 import { dnsblSchema, findDnsblProblem } from './probe/dnsbl-options.ts';
+import { domainCheckSchema, findDomainProblem } from './probe/domain/domain-options.ts';
+import { hostOptionsSchema } from './probe/host/host-options.ts';
 import { findTripProblem, roundTripSchema } from './probe/round-trip/trip-options.ts';
 import { checkSchema, deliveryOptions, findCheckProblem, findDeliveryProblem } from './receive/delivery-options.ts';
 import { fetchOptions } from './receive/fetch-options.ts';
@@ -62,6 +65,18 @@ const probeSchema = Type.Object(
     roundTrips: explain(
       'Probe mails that go out by the relay and come back by a mailbox; each leg is timed, lost and late ones are told.',
       Type.Optional(Type.Array(roundTripSchema, { maxItems: 8 })),
+    ),
+    domain: explain(
+      'Looks at what receivers look at: MX, SPF, DKIM and DMARC of domains, dynamic names, names of addresses.',
+      Type.Optional(domainCheckSchema),
+    ),
+    certificates: explain(
+      'Looks at the TLS certificates of mail servers: whether they can be believed, and for how long.',
+      Type.Optional(certificatesSchema),
+    ),
+    host: explain(
+      'Readings of this machine: disk, load, memory, clock, local mail server. Told wherever there is a report.',
+      Type.Optional(hostOptionsSchema),
     ),
     dnsbl: explain('Checks addresses and sender domains against DNS block lists.', Type.Optional(dnsblSchema)),
   },
@@ -175,6 +190,8 @@ function checkProbe(loaded: Loaded<AgentConfig>): void {
   const site = { accounts: accounts.map(({ id }) => id), sends: submission !== undefined };
   const lists = probe?.dnsbl && findDnsblProblem(probe.dnsbl);
   if (lists !== undefined) throw loaded.refuse(['probe', 'dnsbl', ...lists.path], lists.found, lists.expected);
+  const domain = probe?.domain && findDomainProblem(probe.domain);
+  if (domain !== undefined) throw loaded.refuse(['probe', 'domain', ...domain.path], domain.found, domain.expected);
   const problem = findTripProblem(probe?.roundTrips ?? [], site);
   if (problem !== undefined)
     throw loaded.refuse(['probe', 'roundTrips', ...problem.path], problem.found, problem.expected);

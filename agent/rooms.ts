@@ -322,11 +322,13 @@ async function openReceive(base: Base, rooms: Rooms): Promise<void> {
 async function openProbe(base: Base, rooms: Rooms): Promise<void> {
   const { dnsbl } = base.config.probe ?? {};
   if (dnsbl === undefined) return;
+  const { trips } = rooms;
   const { createProbe } = await import('./probe/probe.ts');
   const { meter, clock, random, log } = roomBase(base, 'probe');
   rooms.probe = createProbe({
     config: { dnsbl },
     key: (index, secret) => base.loaded.secret(['probe', 'dnsbl', 'zones', index, 'key'], secret),
+    ...(trips && { learned: () => ({ site: trips.addresses('site'), relay: trips.addresses('relay') }) }),
     meter,
     clock,
     random,

@@ -13,6 +13,7 @@ import type { AccountError } from '#shared/metrics.ts';
 import { lastReports } from './last-reports.ts';
 import { curve, everyAgent, limitsOf, number, perAgent, states, steps, words } from './panel-kinds.ts';
 import { target } from './query.ts';
+import { probePanels } from './probe-panels.ts';
 import { relayPanels } from './relay-panels.ts';
 
 export const panels: readonly (() => Builder<Panel>)[] = [
@@ -313,6 +314,7 @@ export const panels: readonly (() => Builder<Panel>)[] = [
       }),
     ),
   ...relayPanels,
+  ...probePanels,
   lastReports,
 ];
 

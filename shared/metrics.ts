@@ -277,6 +277,7 @@ export const metrics = {
         's',
         'How far this clock is behind (positive) or ahead of a server outside; absent when no server told',
       ),
+      clock_off_seconds: number('s', 'The same without its sign'),
       clock_jump_seconds: number('s', 'By how much this clock was changed since the last point'),
       local_up: number('bool', '1 when the local mail server answers, 0 when not; absent when none is configured'),
     },

@@ -63,7 +63,7 @@ export function speakOf(target: string, check: string) {
 }
 
 export const resolverRemedy =
-  'Nothing, when it passes. If it stays, check the resolver (probe.resolver) and the name servers of the domain.';
+  'Nothing, when it passes. If it stays, check the resolver (probe.domain.resolver) and the name servers of the domain.';
 
 /** `tag=value; tag=value` of DKIM and DMARC, tags in lower case; undefined for what is no such list. */
 export function readTags(text: string): ReadonlyMap<string, string> | undefined {

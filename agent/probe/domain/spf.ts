@@ -88,7 +88,7 @@ async function checkRelay(domain: string, wish: SpfWish, look: Look): Promise<re
       say(
         'info',
         'whether the relay may send is not checked, since its addresses are not known',
-        'Name them (probe.relayAddresses), or set up a round trip, which learns them.',
+        'Name them (probe.domain.relayAddresses), or set up a round trip, which learns them.',
       ),
     ];
   const answers = await Promise.all(
