@@ -52,6 +52,7 @@ async function compile(): Promise<BuildResult<{ write: false; metafile: true }> 
   const result = await build({
     absWorkingDir: root,
     preserveSymlinks: true, // where the packages really lie must not show either
+    tsconfigRaw: {}, // nor what else lies around
     entryPoints: ['agent/one-file.ts'],
     outfile: bundleName,
     bundle: true,
