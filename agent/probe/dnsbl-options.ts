@@ -9,7 +9,7 @@ import { ZoneRefused, openZone } from './zones.ts';
 
 const seconds = (standard: number, minimum: number) => secondsSchema(standard, { minimum, maximum: 86_400 });
 const texts = () => Type.Array(Type.String({ minLength: 3 }), { default: [] });
-const words = () => Type.Record(Type.String({ pattern: '^[0-9.*]+$' }), Type.String({ minLength: 1 }));
+const words = () => Type.Record(Type.String(), Type.String({ minLength: 1 }));
 
 const zoneSchema = Type.Object(
   {
@@ -120,12 +120,23 @@ function findBadZone({ zones }: DnsblOptions): DnsblProblem | undefined {
     const path = typeof option === 'string' ? ['zones', index] : ['zones', index, 'zone'];
     try {
       const { label } = typeof option === 'string' ? openZone(option) : openZone(option.zone, option);
+      const code = typeof option === 'string' ? undefined : findBadCode(option);
+      if (code !== undefined) return { ...code, path: ['zones', index, ...code.path] };
       if (labels.includes(label)) return { path, found: label + ' for the second time', expected: 'every list once' };
       labels.push(label);
     } catch (error) {
       if (!(error instanceof ZoneRefused)) throw error;
       return { path, found: error.label + ': ' + error.found, expected: error.expected };
     }
+  }
+  return undefined;
+}
+
+function findBadCode(zone: Exclude<ZoneOption, string>): DnsblProblem | undefined {
+  for (const option of ['codes', 'refusals'] as const) {
+    const bad = Object.keys(zone[option] ?? {}).find((code) => !/^127(?:\.(?:\d{1,3}|\*)){3}$/.test(code));
+    if (bad === undefined) continue;
+    return { path: [option, bad], found: JSON.stringify(bad), expected: 'an answer such as 127.0.0.2 or 127.0.*.3' };
   }
   return undefined;
 }
