@@ -6,6 +6,7 @@ import { runProgram } from '#shared/program.ts';
 import { agentCommand, readVersion } from '#shared/version.ts';
 import { createAgent } from './agent.ts';
 import { loadAgentConfig } from './config.ts';
+import { useLeftCode } from './left-code.ts';
 import { hasWizardAnswers, takeWizardAnswers } from './wizard-answers.ts';
 import { createLogTail } from './page/log-tail.ts';
 
@@ -14,6 +15,7 @@ export function start(): Promise<void> {
     usage: 'Usage: ' + agentCommand() + ' --config FILE',
     create: async (file) => {
       if (hasWizardAnswers(file)) await takeWizardAnswers({ configFile: file, hostname: hostname() });
+      await useLeftCode(file);
       const loaded = loadAgentConfig(file);
       const tail = loaded.value.page && createLogTail();
       const log = createLog({ name: 'agent', level: loaded.value.logLevel, ...(tail && { also: tail.add }) });

@@ -6,6 +6,8 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { decodeCode } from '#shared/enrolment.ts';
 import { UserError, codeOf, describe } from '#shared/failure.ts';
+import { leftCodeFile } from './left-code.ts';
+import { replaceFile } from './settings/replace-file.ts';
 import { createSettings } from './settings.ts';
 import type { Edit } from './settings.ts';
 
@@ -31,6 +33,8 @@ export async function takeWizardAnswers(options: {
     edits.push({ kind: 'secret', path: ['page', 'password'], text: password, name: 'page' });
   }
   if (edits.length > 0) await settings.change({ edits, create: true });
+  // It is used by the start itself, when the network is there (enrol.ts).
+  if (code !== '') await replaceFile(join(dirname(options.configFile), leftCodeFile), code + '\n', { mode: 0o600 });
   rmSync(folder, { recursive: true, force: true });
 }
 

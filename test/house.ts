@@ -84,6 +84,7 @@ const rooms: Readonly<Record<string, Room>> = {
       'agent/config.ts',
       'agent/config-files.ts',
       'agent/first-answers.ts',
+      'agent/enrol.ts',
       'agent/state-schema.ts',
     ],
   },

@@ -2,11 +2,14 @@
 // can end and begin each part by itself.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { Default } from 'typebox/value';
 import { systemClock } from '#shared/clock.ts';
 import { createJournal, journalSchema } from '#shared/journal.ts';
 import { createLog } from '#shared/log.ts';
 import { createPoint } from '#shared/meter.ts';
 import { openDatabase, transaction } from '#shared/sqlite.ts';
+import { reportSchema } from '../../../agent/telemetry/report-options.ts';
+import type { ReportConfig } from '../../../agent/telemetry/report-options.ts';
 import { createTelemetry } from '../../../agent/telemetry/telemetry.ts';
 import type { Telemetry } from '../../../agent/telemetry/telemetry.ts';
 import { createFleet, fleetSchema } from '../../../collector/fleet/fleet.ts';
@@ -18,15 +21,10 @@ import type { Store } from '../../../collector/store/store.ts';
 export const tenant = 'acme';
 export const agent = 'nas-1';
 export const password = 'right';
-/** As the schema gives them. */
-export const reportOptions = {
-  password: { env: 'UNUSED' },
-  flushSeconds: 5,
-  maxOutboxBytes: 268_435_456,
-  maxOutboxDays: 30,
-  allow: [],
-  tell: { afterHours: 0, to: [] },
-};
+/** Options of a report; what is not given is as the schema says. */
+export function reportOptions(given: Partial<ReportConfig> & { readonly url: string }): ReportConfig {
+  return Default(reportSchema, { password: { env: 'UNUSED' }, tell: { afterHours: 0 }, ...given }) as ReportConfig; // of this schema
+}
 const log = createLog({ name: 'test', level: 'silent' });
 const common = { clock: systemClock, random: Math.random, log };
 
@@ -46,7 +44,7 @@ export async function startAgentSide(options: { readonly folder: string; readonl
   const journal = createJournal(db);
   const open = (): Telemetry => {
     const telemetry: Telemetry = createTelemetry({
-      config: { ...reportOptions, url: options.url, flushSeconds: 1 },
+      config: reportOptions({ url: options.url, flushSeconds: 1 }),
       password,
       tenant,
       agent,

@@ -20,7 +20,7 @@ function setup(t: TestContext, gauges: () => void = () => {}) {
   const db = openDatabase({ path: ':memory:', schema: [journalSchema] });
   const journal = createJournal(db);
   const telemetry = createTelemetry({
-    config: { ...reportOptions, url: 'mqtt://127.0.0.1:1', flushSeconds: 3_600 },
+    config: reportOptions({ url: 'mqtt://127.0.0.1:1', flushSeconds: 3_600 }),
     password: 'right',
     tenant: 'acme',
     agent: 'nas-1',
