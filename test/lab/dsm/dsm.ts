@@ -57,6 +57,10 @@ export type Dsm = {
   /** `why`: the status that DSM says; empty when the NAS goes down. */
   readonly stop: (why?: string) => Promise<Said>;
   readonly status: () => Promise<number>;
+  /** The NAS goes down, and systemd ends the unit before any script of the package is asked. */
+  readonly goDown: () => Promise<void>;
+  /** Power fails: every process of the package is gone at once. */
+  readonly cut: () => Promise<void>;
   /** As an administrator would type it; the answer of the program. */
   readonly command: (args: readonly string[], options?: { readonly as?: number }) => Promise<Said>;
   /** Any program in the root of the NAS, as the package's user if no other is named. */
@@ -305,6 +309,17 @@ export function createDsm(options: DsmOptions): Dsm {
     start: (why = 'START') => control('start', why),
     stop: (why = 'STOP') => control('stop', why),
     status: async () => (await control('status', '')).code,
+    async goDown() {
+      const file = join(root, 'run', 'system-state');
+      writeFileSync(file, 'stopping\n');
+      await enter('synosystemctl', ['stop', 'pkguser-' + name]);
+      rmSync(file);
+    },
+    async cut() {
+      // The supervisor first: it would start the agent again.
+      for (const pid of [...processes()].sort((a, b) => a - b)) process.kill(pid, 'SIGKILL');
+      await waitFor('the end of all processes', () => processes().length === 0);
+    },
     command: (args, { as = uid } = {}) =>
       enter('sh', ['-c', 'exec "$(readlink "$0")" "$@"', join(bin, name), ...args], {}, as),
     run: (command, args) => enter(command, args),
@@ -368,6 +383,8 @@ function installTools({
       '  echo "$state"\n  [ "$state" = active ]\n  exit\nfi\n';
     const text = '#!/bin/sh\n' + status + 'exec "' + node + '" "' + tool + '" "$@"\n';
     writeFileSync(join(syno, 'synosystemctl'), text, { mode: 0o755 });
+    const state = '#!/bin/sh\ncat "$XDG_RUNTIME_DIR/system-state" 2>/dev/null || echo running\n';
+    writeFileSync(join(syno, 'systemctl'), state, { mode: 0o755 });
   }
   // Of sudo only what the package asks for: another user by number, the environment kept.
   const sudo =
