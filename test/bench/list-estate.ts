@@ -48,7 +48,7 @@ export const estate: Estate = {
 };
 
 function hash(text: string): number {
-  return [...text].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 9_973, 7);
+  return Array.from(text).reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 9_973, 7);
 }
 
 /** The zones of rbldnsd; those that misbehave need none. */

@@ -6,10 +6,11 @@ import { a, answerTo, cname } from './dns-server.ts';
 type Forge = (query: Buffer) => Buffer;
 
 const headerBytes = 12;
+const bytesOf = (hex: string): Buffer => Buffer.from(hex.replaceAll(' ', ''), 'hex');
 
 /** The answer with one A record: its bytes after the question are 16 (pointer, type, class, TTL, length, address). */
 const good: Forge = (query) => {
-  const record = Buffer.from('c00c00010001000000000004' + '7f000002', 'hex');
+  const record = bytesOf('c00c 0001 0001 00000000 0004 7f000002');
   const message = Buffer.concat([query, record]);
   message.writeUInt16BE(0x8180, 2);
   message.writeUInt16BE(1, 6);
@@ -19,7 +20,7 @@ const good: Forge = (query) => {
 const withRecord =
   (hex: string, count = 1): Forge =>
   (query) => {
-    const message = Buffer.concat([good(query).subarray(0, query.length), Buffer.from(hex, 'hex')]);
+    const message = Buffer.concat([good(query).subarray(0, query.length), bytesOf(hex)]);
     message.writeUInt16BE(count, 6);
     return message;
   };
@@ -50,7 +51,7 @@ const nameOf = (query: Buffer): string => {
   return labels.join('.');
 };
 const pointer = (offset: number): string => (0xc000 | offset).toString(16);
-const rest = '0001' + '0001' + '00000000' + '0004' + '7f000002';
+const rest = '0001 0001 00000000 0004 7f000002';
 
 /** Names of so many pointers that no reader should follow them, in a message of so many bytes. */
 export function endlessPointers(query: Buffer, bytes: number): Buffer {
@@ -91,17 +92,17 @@ export const malformed: Readonly<Record<string, Forge>> = {
   'a record cut in its time to live': cut(8),
   'a record cut in its length': cut(5),
   'a record cut in its address': cut(1),
-  'an address of no bytes': withRecord('c00c0001000100000000' + '0000'),
-  'an address of three bytes': withRecord('c00c0001000100000000' + '0003' + '7f0000'),
-  'an address of five bytes': withRecord('c00c0001000100000000' + '0005' + '7f00000200'),
-  'a record longer than the message': withRecord('c00c0001000100000000' + 'ffff' + '7f000002'),
+  'an address of no bytes': withRecord('c00c0001000100000000 0000'),
+  'an address of three bytes': withRecord('c00c0001000100000000 0003 7f0000'),
+  'an address of five bytes': withRecord('c00c0001000100000000 0005 7f00000200'),
+  'a record longer than the message': withRecord('c00c0001000100000000 ffff 7f000002'),
   'two records announced, one there': patched(6, 2),
   'thousands of records announced': patched(6, 0xffff),
   'no record announced, one there': patched(6, 0),
   'bytes behind the last record': (query) => Buffer.concat([good(query), Buffer.from('7f000002', 'hex')]),
-  'a record of class CHAOS': withRecord('c00c' + '0001' + '0003' + '00000000' + '0004' + '7f000002'),
+  'a record of class CHAOS': withRecord('c00c 0001 0003 00000000 0004 7f000002'),
   'a record of another name': answered({ records: [a('127.0.0.2', 'other.example')] }),
-  'a record of another type': withRecord('c00c' + '0010' + '0001' + '00000000' + '0004' + '03616263'),
+  'a record of another type': withRecord('c00c 0010 0001 00000000 0004 03616263'),
   'an alias to itself': (query) => answerTo(query, { records: [cname(nameOf(query))] }),
   'two aliases to each other': (query) =>
     answerTo(query, { records: [cname('two.example'), cname(nameOf(query), 'two.example')] }),
@@ -118,7 +119,7 @@ export const malformed: Readonly<Record<string, Forge>> = {
     withRecord(pointer(query.length + 16) + rest + pointer(query.length) + rest, 2)(query),
   'a name that points behind the end': withRecord(pointer(0x3fff) + rest),
   'a label of a reserved kind': withRecord('4161' + rest),
-  'a name of 320 octets': withRecord(('3f' + '61'.repeat(63)).repeat(5) + '00' + rest),
+  'a name of 320 octets': withRecord('3f 61'.repeat(63).repeat(5) + '00' + rest),
   'no such name, with an address': answered({ rcode: 3, records: [a('127.0.0.2')] }),
   'a referral': answered({ recursive: false, authorities: [{ type: 2, ns: 'ns.example' }] }),
   '4 KiB of pointers': (query) => endlessPointers(query, 4_096),
