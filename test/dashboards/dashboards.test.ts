@@ -78,7 +78,7 @@ test('the dashboard is classic, of the schema of Grafana 12.2, and cannot be edi
 });
 
 /** Of the ids that Grafana knows; an unknown one shows a bare number. */
-const units = ['short', 's', 'decbytes', 'dateTimeFromNow'];
+const units = ['short', 's', 'decbytes', 'percentunit', 'dateTimeFromNow'];
 
 test('every panel has an id of its own, a title, a description, a unit and a word for "no data"', () => {
   assert.deepEqual(

@@ -133,16 +133,19 @@ export function createTrips(options: {
     }
   }
 
-  const overdue = (trip: string): Out | undefined =>
-    [...under.values()].find(
-      ({ setup, startedAt }) => setup.id === trip && clock.monotonic() - startedAt > setup.lateSeconds * 1_000,
+  /** The one that is late for longest, of those sent after the last that is known to have ended. */
+  const overdue = (trip: string): Out | undefined => {
+    const since = last.get(trip)?.out.startedAt ?? -Infinity;
+    const limit = (one: Out): number => one.startedAt + one.setup.lateSeconds * 1_000;
+    return [...under.values()].find(
+      (one) => one.setup.id === trip && one.startedAt > since && clock.monotonic() > limit(one),
     );
+  };
 
   function report(trip: string): Report {
-    const ended = last.get(trip);
     const late = overdue(trip);
-    if (late === undefined || (ended !== undefined && ended.out.startedAt > late.startedAt))
-      return ended?.report ?? { trip, state: 'none', text: 'no probe has come back yet' };
+    if (late === undefined)
+      return last.get(trip)?.report ?? { trip, state: 'none', text: 'no probe has come back yet' };
     const leg = legOf(late);
     const text = 'late: on its way for ' + seconds(clock.monotonic() - late.startedAt) + '; ' + whereabouts(late, leg);
     return { trip, state: 'late', leg, text };
