@@ -14,6 +14,7 @@ import { replaceFile } from './settings/replace-file.ts';
 import { createSettings, secretsFolder } from './settings.ts';
 import type { Edit } from './settings.ts';
 import { CollectorAway, enrol } from './telemetry/enrolment.ts';
+import { unnamedTenant } from './wizard-answers.ts';
 
 export type EnrolmentResult = {
   readonly tenant: string;
@@ -56,6 +57,7 @@ export async function enrolAgent(options: {
 }
 
 function checkNames(file: string, raw: Readonly<Record<string, unknown>>, code: EnrolmentCode): void {
+  if (raw['tenant'] === unnamedTenant && raw['report'] === undefined) return; // as a package's wizard leaves it
   for (const option of ['tenant', 'agent'] as const) {
     const found = raw[option];
     if (found !== undefined && found !== code[option])

@@ -12,6 +12,8 @@ import { createSettings } from './settings.ts';
 import type { Edit } from './settings.ts';
 
 export const answersFolder = 'answers';
+/** The tenant of an agent that belongs to nobody yet: an enrolment code may give it another name. */
+export const unnamedTenant = 'unnamed';
 
 export const hasWizardAnswers = (configFile: string): boolean => existsSync(join(dirname(configFile), answersFolder));
 
@@ -39,7 +41,7 @@ export async function takeWizardAnswers(options: {
 }
 
 function firstEdits(hostname: string, state: string, code: string): Edit[] {
-  const names = namesOf(code) ?? { tenant: 'office', agent: nameFrom(hostname) };
+  const names = namesOf(code) ?? { tenant: unnamedTenant, agent: nameFrom(hostname) };
   return [
     { kind: 'set', path: ['tenant'], value: names.tenant, comment: ' Every option: docs/configuration.md.' },
     { kind: 'set', path: ['agent'], value: names.agent },

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { encodeCode, newSecret } from '#shared/enrolment.ts';
 import { loadAgentConfig } from '../../agent/config.ts';
+import { enrolAgent } from '../../agent/enrol.ts';
 import { hasWizardAnswers, takeWizardAnswers } from '../../agent/wizard-answers.ts';
 
 type Site = {
@@ -37,7 +38,7 @@ test('a password is enough for a first configuration: a page for the network, no
   assert.ok(!hasWizardAnswers(site.file));
   const loaded = loadAgentConfig(site.file);
   const { tenant, agent, state, page, accounts, report } = loaded.value;
-  assert.deepEqual([tenant, agent, state], ['office', 'diskstation-b-ro', '/var/packages/mailferry/var/state']);
+  assert.deepEqual([tenant, agent, state], ['unnamed', 'diskstation-b-ro', '/var/packages/mailferry/var/state']);
   assert.deepEqual([page?.host, page?.port, accounts.length, report], ['0.0.0.0', 8_421, 0, undefined]);
   assert.equal(page && loaded.secret(['page', 'password'], page.password), 'it\'s a long $word \\ "with" everything');
   assert.equal(statSync(site.path('secrets/page')).mode & 0o777, 0o600);
@@ -54,7 +55,7 @@ test('an enrolment code names the agent, and one that is broken does not keep it
   });
   for (const [text, expected] of [
     [code, ['acme', 'nas-7']],
-    [code.slice(0, -3), ['office', 'nas']],
+    [code.slice(0, -3), ['unnamed', 'nas']],
   ] as const) {
     const site = createSite(t);
     site.answer('page-password', 'a long password');
@@ -63,6 +64,26 @@ test('an enrolment code names the agent, and one that is broken does not keep it
     const { tenant, agent } = loadAgentConfig(site.file).value;
     assert.deepEqual([tenant, agent], expected);
   }
+});
+
+test('an agent that has no name yet takes that of a code which comes later, one with a report does not', async (t) => {
+  const site = createSite(t);
+  site.answer('page-password', 'a long password');
+  await takeWizardAnswers({ configFile: site.file, hostname: 'nas' });
+  const code = encodeCode({
+    tenant: 'acme',
+    agent: 'nas-7',
+    expires: 1,
+    urls: ['mqtts://127.0.0.1:1'],
+    secret: newSecret(),
+  });
+  const enrol = () =>
+    enrolAgent({ configFile: site.file, code, version: '1', signal: new AbortController().signal, now: Date.now });
+  await assert.rejects(enrol(), /ECONNREFUSED/, 'it goes as far as the line');
+  const text = readFileSync(site.file, 'utf8');
+  writeFileSync(site.path('report'), 'secret');
+  writeFileSync(site.file, text + 'report: {url: "mqtts://collector.example:8883", password: {file: report}}\n');
+  await assert.rejects(enrol(), /the code is for acme\/nas-7, and option tenant in .* is "unnamed"/);
 });
 
 test('installed again over a configuration that was kept, only the password of the page is new', async (t) => {

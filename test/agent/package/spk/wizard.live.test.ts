@@ -66,7 +66,7 @@ test('the wizard asks for one password twice; after it the button leads to a pag
   const started = await dsm.start();
   assert.deepEqual([started.code, started.message], [0, ''], started.output + dsm.log());
   assert.ok(!existsSync(answers));
-  assert.match(readFileSync(join(dsm.real('home'), 'agent.yaml'), 'utf8'), /^tenant: office$/m);
+  assert.match(readFileSync(join(dsm.real('home'), 'agent.yaml'), 'utf8'), /^tenant: unnamed$/m);
   assert.equal(await logIn(dsm, 'another password'), 401, dsm.log());
   assert.equal(await logIn(dsm, password), 303, dsm.log());
   for (const path of [
