@@ -1,5 +1,6 @@
 // The composition of all that deals with agents: broker, ingest, enrolment, commands, and what a person may do to them.
 import { join } from 'node:path';
+import type { MqttClient } from 'mqtt';
 import { describe } from '#shared/failure.ts';
 import { readPem } from '#shared/pem.ts';
 import type { Leaf } from '#shared/topics.ts';
@@ -8,14 +9,17 @@ import { decodeReply } from '#shared/wire.ts';
 import { optionalPem, optionalSecret } from './base.ts';
 import type { Base } from './base.ts';
 import { backUp } from './backup.ts';
+import { manageFiles } from './broker/access-files.ts';
 import { namesOf, openAuthority } from './broker/authority.ts';
 import type { Authority, ServerTls } from './broker/authority.ts';
+import { manageDynamicSecurity } from './broker/dynamic-security.ts';
 import { createEmbeddedBroker } from './broker/embedded.ts';
-import type { Broker, EmbeddedBroker, OnOther } from './broker/embedded.ts';
+import type { Broker, BrokerAccounts, EmbeddedBroker, OnOther } from './broker/embedded.ts';
 import { createExternalBroker } from './broker/external.ts';
 import { createVerbs } from './cli/verbs.ts';
 import type { Verb } from './cli/verbs.ts';
 import { hasOwnAuthority } from './config.ts';
+import type { ExternalBrokerConfig } from './config.ts';
 import type { Accounts } from './fleet/accounts.ts';
 import { createCommands } from './fleet/commands.ts';
 import { createEnrolment } from './fleet/enrolment.ts';
@@ -135,8 +139,24 @@ function openBroker(
         log,
         ...optionalSecret(loaded, ['broker', 'password'], config.password),
         ...optionalPem(loaded, ['broker', 'caFile'], config.caFile),
+        ...manageBroker(base, config),
       });
   }
+}
+
+function manageBroker(
+  { loaded }: Base,
+  { manage, user = '' }: ExternalBrokerConfig,
+): { readonly manage?: (client: MqttClient) => Promise<BrokerAccounts> } {
+  if (manage === undefined) return {};
+  if (manage.kind === 'dynamic-security') return { manage: (client) => manageDynamicSecurity(client, user) };
+  const files = manageFiles({
+    passwordFile: loaded.path(manage.passwordFile),
+    aclFile: loaded.path(manage.aclFile),
+    pidFile: manage.pidFile === undefined ? undefined : loaded.path(manage.pidFile),
+    user,
+  });
+  return { manage: () => Promise.resolve(files) };
 }
 
 async function openOwnAuthority(base: Base, state: State): Promise<Authority | undefined> {

@@ -63,6 +63,27 @@ const embeddedBroker = Type.Object(
   },
   { ...closed, description: '{kind: embedded, ...}' },
 );
+const dynamicSecurity = Type.Object(
+  {
+    kind: explain(
+      "mosquitto's dynamic-security plugin, while it runs; `user` must have the role `admin`.",
+      Type.Literal('dynamic-security'),
+    ),
+  },
+  { ...closed, description: '{kind: dynamic-security}' },
+);
+const accessFiles = Type.Object(
+  {
+    kind: explain("Files in mosquitto's formats.", Type.Literal('files')),
+    passwordFile: explain('Lines of other accounts in it stay.', Type.String({ minLength: 1 })),
+    aclFile: explain('Written anew at each change.', Type.String({ minLength: 1 })),
+    pidFile: explain(
+      'Of the broker, which is sent SIGHUP after a change. Without it somebody must tell the broker.',
+      Type.Optional(Type.String({ minLength: 1 })),
+    ),
+  },
+  { ...closed, description: '{kind: files, ...}' },
+);
 const externalBroker = Type.Object(
   {
     kind: explain('The collector is a client of a broker that runs elsewhere.', Type.Literal('external')),
@@ -77,6 +98,10 @@ const externalBroker = Type.Object(
       Type.Optional(Type.String({ minLength: 1 })),
     ),
     urls: brokerUrls,
+    manage: explain(
+      'How accounts get there when agents enrol. Without it they are made there by hand.',
+      Type.Optional(Type.Union([dynamicSecurity, accessFiles])),
+    ),
   },
   { ...closed, description: '{kind: external, ...}' },
 );
@@ -286,6 +311,8 @@ export function loadCollectorConfig(file: string): Loaded<CollectorConfig> {
         ' is not a loopback address and passwords must not travel in clear',
     );
   }
+  if (broker.kind === 'external' && broker.manage !== undefined && broker.user === undefined)
+    throw loaded.refuse(['broker', 'user'], 'nothing', "the collector's account there, since broker.manage is given");
   const { email } = loaded.value.alerts;
   if (email?.user !== undefined && email.tls === 'none' && !isLoopback(email.host)) {
     throw loaded.refuse(

@@ -68,7 +68,7 @@ export function createExternalBroker(options: {
     const current = open();
     client = current;
     let reason = 'the broker closed the connection';
-    current.on('connect', () => {
+    const begin = (): void => {
       const filters = [filterOf('status'), filterOf('up'), filterOf('reply'), filterOf('enrol')];
       current.subscribe(filters, { qos: 1 }, (error, granted) => {
         const refused = granted?.some(({ qos }) => qos === 128) === true;
@@ -80,6 +80,20 @@ export function createExternalBroker(options: {
         if (problem !== undefined) log.info({ url: config.url }, 'connected to the broker');
         problem = undefined;
       });
+    };
+    current.on('connect', () => {
+      if (options.manage === undefined) return begin();
+      // First: it may be what gives us the right to subscribe.
+      options.manage(current).then(
+        (accounts) => {
+          manager = accounts;
+          begin();
+        },
+        (error: unknown) => {
+          reason = describe(error);
+          current.end(true);
+        },
+      );
     });
     current.on('message', (topic, payload, packet) => {
       const parsed = parseTopic(topic);

@@ -75,6 +75,7 @@ async function good<T>(result: Promise<T | string>): Promise<T> {
   if (typeof value === 'string') throw new Error('was refused: ' + value);
   return value;
 }
+const refusal = (result: unknown): string => (typeof result === 'string' ? result : 'was taken');
 const acknowledged = (agent: Entered): number =>
   Math.max(
     0,
@@ -109,14 +110,14 @@ test('a code works once: the same agent may ask again, another one is refused, a
   const code = await codeFor();
   const have = await good(enrol(code));
   assert.deepEqual(await good(enrol(code, { secret: have.secret })), have, 'its answer was lost');
-  assert.match(String(await enrol(code)), /^the code was used already, expected a new one/);
+  assert.match(refusal(await enrol(code)), /^the code was used already, expected a new one/);
   await good(come(have));
   const late = await codeFor({ ...origin, agent: 'nas-2' });
   time.ahead = 25 * 3_600_000;
-  assert.match(String(await enrol(late)), /^the code has expired.*run `mailferry-collector enrol` again/);
+  assert.match(refusal(await enrol(late)), /^the code has expired.*run `mailferry-collector enrol` again/);
   const withdrawn = await codeFor({ ...origin, agent: 'nas-3' });
   await codeFor({ ...origin, agent: 'nas-3' });
-  assert.match(String(await enrol(withdrawn)), /Not authorized|Bad user/i);
+  assert.match(refusal(await enrol(withdrawn)), /Not authorized|Bad user/i);
 });
 
 test('an agent that is enrolled goes on while a new code is out, and is thrown out when it is used', async (t) => {
@@ -230,17 +231,15 @@ test('the command line says what is wrong and what would be right', async (t) =>
       return { code, text: stderr };
     }
   };
-  const [made, unknown, bad, none] = await Promise.all([
-    cli('--config', file, 'enrol', 'acme', 'nas-9', '--hours', '2'),
-    cli('--config', file, 'enrol', 'Acme', 'nas-9'),
-    cli('--config', file, 'dance'),
-    cli('enrol', 'acme', 'nas-9'),
-  ]);
+  const [made, none] = [
+    await cli('--config', file, 'enrol', 'acme', 'nas-9', '--hours', '2'),
+    await cli('enrol', 'acme', 'nas-9'),
+  ];
   assert.match(made.text, /^MF1\S+\n\nWorks once, for agent acme\/nas-9, until /);
-  assert.deepEqual([unknown.code, bad.code, none.code], [1, 1, 2]);
-  assert.match(unknown.text, /Cannot enrol "Acme": not a name, expected a-z, 0-9 and -/);
-  assert.match(bad.text, /Cannot do "dance", expected one of enrol, rotate, revoke/);
+  assert.equal(none.code, 2);
   assert.match(none.text, /no configuration given, expected --config FILE/);
+  await assert.rejects(say('enrol', ['Acme', 'nas-9']), /Cannot enrol "Acme": not a name, expected a-z, 0-9 and -/);
+  await assert.rejects(say('dance'), /Cannot do "dance", expected one of enrol, rotate, revoke/);
   await assert.rejects(
     say('enrol', ['acme', 'nas-9'], { hours: '0' }),
     /--hours 0, expected a whole number from 1 to 720/,

@@ -52,9 +52,6 @@ async function setup(t: TestContext) {
           if (leaf === 'up') acknowledge(origin, 'ack of ' + origin.agent);
         },
         onAck: (publish) => void (acknowledge = publish),
-        counts: () => ({ batches: 0, duplicates: 0, gaps: 0, deadLetters: 0, refusedPoints: 0 }),
-        problem: () => undefined,
-        stop: async () => {},
       },
       clock: { ...systemClock, sleep: (ms, signal) => systemClock.sleep(Math.min(ms, 50), signal) },
       random: () => 0.5,
