@@ -32,8 +32,8 @@ a { color: var(--accent); } p { max-width: 46em; }
 table { width: 100%; border-collapse: separate; border-spacing: 0; overflow: hidden; }
 th, td { padding: 9px 14px; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 tbody tr:last-child td { border-bottom: 0; } th { color: var(--muted); font-size: .85rem; font-weight: 600; }
-dl { margin: 0; padding: 4px 16px; } dl div { display: grid; grid-template-columns: minmax(9em, 14em) 1fr; gap: 2px 14px; padding: 7px 0; border-bottom: 1px solid var(--line); }
-dl div:last-child { border: 0; } dt { color: var(--muted); } dd { margin: 0; }
+dl { margin: 0; padding: 4px 16px; } dl > div { display: grid; grid-template-columns: minmax(7em, 13em) minmax(0, 1fr); gap: 2px 14px; padding: 7px 0; border-bottom: 1px solid var(--line); }
+dl > div:last-child { border: 0; } dt { color: var(--muted); } dd { margin: 0; }
 .light { display: inline-flex; gap: 8px; align-items: baseline; } .light::before { content: ""; flex: none; width: 10px; height: 10px; border-radius: 50%; background: var(--muted); }
 .light.ok::before { background: var(--ok); } .light.warning::before { background: var(--warning); border-radius: 2px; } .light.error::before { background: var(--error); border-radius: 2px; transform: rotate(45deg); }
 .light.error { color: var(--error); }
@@ -42,7 +42,7 @@ ul.troubles { margin: 8px 0; padding-left: 20px; }
 button, .button { font: inherit; padding: 8px 16px; border: 1px solid var(--accent); border-radius: 8px; background: var(--surface); color: var(--accent); cursor: pointer; text-decoration: none; display: inline-block; }
 button.main, .button.main { background: var(--accent); color: var(--surface); font-weight: 650; } button.plain { border-color: transparent; } button.danger { border-color: var(--error); color: var(--error); }
 form.inline { display: inline-block; margin: 2px 6px 2px 0; } .row { display: flex; flex-wrap: wrap; gap: 10px; align-items: center; margin: 16px 0; }
-.form { padding: 6px 20px 18px; } fieldset { border: 0; margin: 18px 0 0; padding: 0; min-width: 0; } legend { font-weight: 650; padding: 0; font-size: 1.05rem; }
+.form { padding: 6px 20px 18px; margin-top: 14px; } fieldset { border: 0; margin: 18px 0 0; padding: 0; min-width: 0; } legend { font-weight: 650; padding: 0; font-size: 1.05rem; }
 .field { margin: 14px 0 0; } .field > label, .field > .label { display: block; font-weight: 600; } .field .hint { color: var(--muted); font-size: .9rem; margin: 2px 0 4px; max-width: 46em; }
 .field > label.choice, .choice { display: block; margin: 4px 0; font-weight: 400; } .choice input { margin-right: 8px; width: 1.1em; height: 1.1em; vertical-align: -0.15em; }
 input:not([type=radio], [type=checkbox]), select, textarea { font: inherit; width: 100%; max-width: 28em; padding: 8px 10px; color: inherit; background: var(--back); border: 1px solid var(--muted); border-radius: 7px; }
@@ -53,12 +53,12 @@ input[type=number], input[type=date] { max-width: 11em; } textarea { min-height:
 details { margin: 16px 0; } summary { cursor: pointer; color: var(--accent); } details.danger summary { color: var(--error); }
 pre { white-space: pre-wrap; background: var(--surface); border: 1px solid var(--line); border-radius: 10px; padding: 14px; font-size: .88rem; overflow-x: auto; }
 code, .mono { font-family: ui-monospace, Consolas, monospace; } .secret { font-size: 1.2rem; user-select: all; }
-.log td { font-size: .9rem; } .muted { color: var(--muted); }
+.log td { font-size: .9rem; } th, td a, .light, button, .log td:first-child { overflow-wrap: normal; } .log td:first-child, .log .light { white-space: nowrap; } .muted { color: var(--muted); }
 @media (max-width: 700px) {
   header { padding: 10px 14px 0; } main { padding: 12px 14px 40px; } nav { flex-wrap: nowrap; overflow-x: auto; } nav a { white-space: nowrap; }
   thead { position: absolute; left: -9999px; } table, tbody, tr, td { display: block; width: 100%; } tr { padding: 8px 0; border-bottom: 1px solid var(--line); } tbody tr:last-child { border: 0; }
   td { border: 0; padding: 4px 14px; display: grid; grid-template-columns: 8.5em 1fr; gap: 10px; } td::before { content: attr(data-label); color: var(--muted); font-size: .85rem; } td > * { grid-column: 2; } td[data-label=""]::before { content: none; } td[data-label=""] { display: block; }
-  dl div { grid-template-columns: 1fr; }
+  dl > div { grid-template-columns: minmax(0, 1fr); }
 }
 `;
 

@@ -9,6 +9,8 @@ import { RequestError } from './request.ts';
 import type { PageAnswer } from './request.ts';
 import { runCommand } from './run-command.ts';
 import type { PageWork, Visit } from './work.ts';
+import { instant } from './words.ts';
+import type { Reader } from './words.ts';
 
 const answer = (body: string, status = 200): PageAnswer => ({ status, type: 'text/html; charset=utf-8', body });
 
@@ -52,7 +54,7 @@ export async function postCommand(work: PageWork, visit: Visit, name: string): P
   const outcome = await runCommand(work.commands, name, given);
   const shown = outcome.ok
     ? html`<h2>${say('Answer')}</h2>
-        <div id="answer">${value(outcome.value, 0)}</div>`
+        <div id="answer">${value(visit.reader, outcome.value, 0)}</div>`
     : html`<p class="notice warning" id="answer" role="alert"><span lang="en">${outcome.text}</span></p>`;
   return answer(page(visit, name, commandForm(visit, name, command, given), shown), outcome.ok ? 200 : 422);
 }
@@ -97,27 +99,28 @@ const maxDepth = 5;
 const maxRows = 200;
 
 /** Any answer: records as facts, lists of records as tables. */
-function value(any: unknown, depth: number): Content {
+function value(reader: Reader, any: unknown, depth: number, name = ''): Content {
+  if (typeof any === 'number' && name.endsWith('At')) return any === 0 ? '–' : instant(reader, any);
   if (any === null || any === undefined || any === '') return '–';
   if (typeof any === 'string' || typeof any === 'number' || typeof any === 'boolean') return String(any);
   if (depth >= maxDepth) return JSON.stringify(any);
-  if (Array.isArray(any)) return list(any, depth);
+  if (Array.isArray(any)) return list(reader, any, depth);
   if (!isRecord(any)) return JSON.stringify(any);
-  return facts(Object.entries(any).map(([name, inner]) => [name, value(inner, depth + 1)]));
+  return facts(Object.entries(any).map(([inside, inner]) => [inside, value(reader, inner, depth + 1, inside)]));
 }
 
-function list(items: readonly unknown[], depth: number): Content {
+function list(reader: Reader, items: readonly unknown[], depth: number): Content {
   if (items.length === 0) return '–';
   const records = items.filter(isRecord);
   if (records.length < items.length)
     return html`<ul>
-      ${items.slice(0, maxRows).map((item) => html`<li>${value(item, depth + 1)}</li>`)}
+      ${items.slice(0, maxRows).map((item) => html`<li>${value(reader, item, depth + 1)}</li>`)}
     </ul>`;
   const heads = [...new Set(records.flatMap((record) => Object.keys(record)))];
   if (heads.length > 6 || depth > 1)
-    return records.slice(0, maxRows).map((record) => html`<div class="card">${value(record, depth + 1)}</div>`);
+    return records.slice(0, maxRows).map((record) => html`<div class="card">${value(reader, record, depth + 1)}</div>`);
   return table(
     heads,
-    records.slice(0, maxRows).map((record) => heads.map((head) => value(record[head], depth + 1))),
+    records.slice(0, maxRows).map((record) => heads.map((head) => value(reader, record[head], depth + 1, head))),
   );
 }

@@ -1,7 +1,8 @@
-// `npm run mutants:agent [-- PART...]`: plants faults in what decides whether mail moves and when an agent logs in, in a
+// `npm run mutants:agent [-- PART...]`: plants faults in what decides whether mail moves, when an agent logs in, and in its page, in a
 // private copy of the repository, and runs the one test that guards each, which must fail. Exit code 1 when one survives.
-import { mutants } from './agent-mutants.ts';
+import { mutants as agentMutants } from './agent-mutants.ts';
 import type { Mutant } from './agent-mutants.ts';
+import { pageMutants } from './page-mutants.ts';
 import { isBroken, makeCopy, quotePattern, removeCopy, runTests, withFaults } from './planting.ts';
 
 const limitMs = 180_000;
@@ -23,7 +24,7 @@ async function judge(copy: string, mutant: Mutant): Promise<string> {
 }
 
 async function main(parts: readonly string[]): Promise<number> {
-  const chosen = mutants.filter(
+  const chosen = [...agentMutants, ...pageMutants].filter(
     ({ source, what }) => parts.length === 0 || parts.some((part) => (source + what).includes(part)),
   );
   const copy = makeCopy();

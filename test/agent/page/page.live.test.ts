@@ -29,6 +29,7 @@ async function openAgent(lab: Lab, name: string, config: object) {
     '# Ours.\n' + stringify({ tenant: 'acme', agent: 'nas-1', state: 'state', page, ...config }),
   );
   writeFileSync(join(folder, 'page-password'), password + '\n', { mode: 0o600 });
+  writeFileSync(join(folder, 'box-password'), 'wrong\n', { mode: 0o600 });
   const { caFile } = await lab.certificate();
   const log = (): string => readFileSync(join(folder, 'agent.log'), 'utf8');
   const starts = (): number => log().split('"agent started"').length - 1;
@@ -200,10 +201,14 @@ test('an agent that knows nothing is set up on a phone, in German, wrong answers
   await browsing.close();
 });
 
-test('at a desk, in English: the queue, the quarantine, the log, each command, and a new password', async (t) => {
+test('at a desk, in English: quarantine and queue are dealt with, each page is shown, the password is changed', async (t) => {
   const { lab, provider, put, browser } = await servers(t);
-  const home = await lab.scriptedSmtp({});
-  await put('kept');
+  let refuses = true;
+  const home = await lab.scriptedSmtp({
+    script: ({ verb }) => (verb === 'body' && refuses ? '550 5.7.1 not here\r\n' : undefined),
+  });
+  await put('refused <b>here</b>');
+  const submissionPort = await lab.freePort();
   const agent = await openAgent(lab, 'desk', {
     local: { port: home.port, domains: ['example.org'] },
     accounts: [
@@ -212,7 +217,7 @@ test('at a desk, in English: the queue, the quarantine, the log, each command, a
         host: '127.0.0.1',
         port: provider.pop3s,
         user: 'info@provider.test',
-        password: { env: 'PATH' },
+        password: { file: 'box-password' },
         recipients: ['info@example.org'],
         firstRun: 'all',
       },
@@ -220,33 +225,70 @@ test('at a desk, in English: the queue, the quarantine, the log, each command, a
     relays: [
       { id: 'gone', host: '127.0.0.1', port: await lab.freePort(), tls: 'none', user: 'u', password: { env: 'PATH' } },
     ],
-    submission: { port: await lab.freePort() },
+    submission: { port: submissionPort },
   });
   const browsing = await openBrowser(browser, { url: agent.url, device: 'desk', language: 'en' });
   const { page, check } = browsing;
   await logIn(browsing);
+
+  await browsing.goto('/mailboxes/info');
+  await page.fill('#password', 'right');
+  await page.getByRole('button', { name: 'Test' }).click();
+  await saidAt(browsing, 'login', /logged in at .*; 1 mail there/);
+  await check('mailbox');
+  await page.click('button[value=save]');
+  await page.getByText('Saved; it counts at once.').waitFor();
+  await waitFor('the mail in quarantine', async () => {
+    await browsing.goto('/quarantine');
+    return (await page.locator('tbody tr').count()) === 1;
+  });
+  await check('quarantine');
+  await page.locator('tbody a').click();
+  await page.getByText('refused <b>here</b>').first().waitFor();
+  await check('quarantined');
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByText('Save as a file').click()]);
+  assert.match(readFileSync(await download.path(), 'utf8'), /Subject: refused <b>here<\/b>/);
+  refuses = false;
+  await page.getByText('Hand over all the same').click();
+  await page.getByText('0 fetched mails').waitFor();
+  assert.equal(home.mails.length, 1);
+
+  await browsing.goto('/sending');
+  await page.fill('#name', 'printer');
+  await page.fill('#senders', 'printer@example.org');
+  await page.getByRole('button', { name: 'Add' }).click();
+  const pass = await page.locator('#made').innerText();
+  const auth = { user: 'printer', pass };
+  const transport = createTransport({ host: '127.0.0.1', port: submissionPort, auth, ignoreTLS: true });
+  await transport.sendMail({ from: 'printer@example.org', to: 'a@far.test', subject: 'scan', text: 'text' });
+  await browsing.goto('/queue');
+  await page.locator('tbody a').first().click();
+  await page.getByRole('button', { name: 'Hold' }).click();
+  await page.getByText('held').first().waitFor();
+  await check('queued');
+  await page.getByText('Drop', { exact: true }).click();
+  await page.getByRole('button', { name: 'Drop for good' }).click();
+  await page.getByText('0 mails wait to be sent').waitFor();
+
   for (const [path, words] of [
     ['/mailboxes', 'New mailbox'],
-    ['/mailboxes/info', 'environment variable PATH'],
     ['/sending', 'Who may hand in mail'],
     ['/local', 'Your domains'],
-    ['/queue', '0 mails wait to be sent'],
-    ['/quarantine', '0 fetched mails'],
     ['/log?all=1', 'agent started'],
     ['/commands', 'queue flush'],
     ['/settings', 'Certificate of this page'],
   ] as const) {
-    await page.goto(agent.url + path);
+    await browsing.goto(path);
     await page.getByText(words).first().waitFor();
     await check(path.replaceAll(/\W+/g, '-').slice(1));
   }
-  await page.goto(agent.url + '/commands/status');
+  await browsing.goto('/commands/status');
   await page.click('main button');
   await page.locator('#answer', { hasText: 'nas-1' }).waitFor();
   await check('command');
   const [cookie] = await browsing.cookies();
   assert.deepEqual([cookie?.secure, cookie?.httpOnly, cookie?.sameSite], [true, true, 'Strict']);
-  await page.goto(agent.url + '/settings');
+  await browsing.goto('/settings');
   await page.fill('#old', password);
   await page.fill('#fresh', 'quite another one');
   await page.fill('#again', 'quite another one');
@@ -273,7 +315,7 @@ test('a copied state asks on the page before mail moves, and a mailbox that was 
         host: '127.0.0.1',
         port: provider.pop3s,
         user: 'info@provider.test',
-        password: { file: 'secret' },
+        password: { file: 'box-password' },
         recipients: ['info@example.org'],
         intervalSeconds: 1,
       },
@@ -282,9 +324,9 @@ test('a copied state asks on the page before mail moves, and a mailbox that was 
   const first = await openAgent(lab, 'first', {});
   await first.restart();
   mkdirSync(join(lab.dir, 'copy'));
-  writeFileSync(join(lab.dir, 'copy', 'secret'), 'right\n');
   cpSync(join(first.folder, 'state'), join(lab.dir, 'copy', 'state'), { recursive: true });
   const copy = await openAgent(lab, 'copy', config);
+  writeFileSync(join(copy.folder, 'box-password'), 'right\n');
   const browsing = await openBrowser(browser, { url: copy.url, device: 'phone', language: 'en' });
   const { page, check } = browsing;
   await logIn(browsing);
