@@ -1,6 +1,7 @@
 // Writes docs/configuration.md, docs/providers.md and the JSON Schemas; with --check says whether one is stale and exits 1.
 import { readFile, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import { buildBlockListsPage } from './block-lists-text.ts';
 import { buildConfigurationPage } from './configuration-text.ts';
 import { agentSchema } from '../agent/config.ts';
 import { collectorSchema } from '../collector/config.ts';
@@ -11,6 +12,7 @@ const { values } = parseArgs({ options: { check: { type: 'boolean', default: fal
 const pages = {
   'configuration.md': buildConfigurationPage(),
   'providers.md': buildProvidersPage(),
+  'block-lists.md': buildBlockListsPage(),
   'mailferry-agent.schema.json': buildSchema('mailferry agent', agentSchema),
   'mailferry-collector.schema.json': buildSchema('mailferry collector', collectorSchema),
 };
