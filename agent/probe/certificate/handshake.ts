@@ -55,11 +55,14 @@ export async function lookAtTls(options: {
     sockets.push(secure);
     await until(secure, 'secureConnect', deadline);
     const handshakeMs = clock.monotonic() - startedAt;
-    const refusal = refusalOf(secure, endpoint);
+    // Asked once and first: Node gives it no second time after getPeerX509Certificate().
+    const shown = secure.getPeerCertificate(true);
+    const sent = sentBy(shown);
+    const refusal = refusalOf(secure, shown, sent[0], endpoint);
     return {
       kind: 'seen',
       handshakeMs,
-      path: pathOf(sentBy(secure), trustedFor(endpoint, secure)),
+      path: pathOf(sent, trustedFor(endpoint, sent)),
       ...(refusal && { refusal }),
       ...(aheadMs === undefined ? {} : { aheadMs }),
     };
@@ -67,7 +70,8 @@ export async function lookAtTls(options: {
     const text = codeOf(error) ?? describe(error);
     return { kind: 'failed', stage, text };
   } finally {
-    for (const one of sockets) one.destroy();
+    // TLS before what carries it: the other way round Node 24 ends with a segmentation fault.
+    for (const one of sockets.toReversed()) one.destroy();
   }
 }
 
@@ -87,28 +91,32 @@ function until(socket: Socket | TLSSocket, event: string, deadline: AbortSignal)
   return promise.finally(() => deadline.removeEventListener('abort', onAbort));
 }
 
+const wrongName = 'ERR_TLS_CERT_ALTNAME_INVALID';
+
 function refusalOf(
   secure: TLSSocket,
+  shown: PeerCertificate,
+  leaf: X509Certificate | undefined,
   endpoint: Endpoint,
 ): { readonly code: string; readonly text: string } | undefined {
-  const name = endpoint.serverName ?? endpoint.host;
+  const wrong = checkServerIdentity(endpoint.serverName ?? endpoint.host, shown);
   if (!secure.authorized) {
     // With rejectUnauthorized: false it is an error or its code, whatever the types say.
     const error: unknown = secure.authorizationError;
     const code = typeof error === 'string' ? error : (codeOf(error) ?? describe(error));
-    return { code, text: code };
+    // Node looks at the name last: with this code the rest is well.
+    return { code, text: code === wrongName ? (wrong?.message ?? code) : code };
   }
-  const wrong = checkServerIdentity(name, secure.getPeerCertificate());
-  if (wrong !== undefined) return { code: 'ERR_TLS_CERT_ALTNAME_INVALID', text: wrong.message };
-  const pin = findPinProblem(secure.getPeerX509Certificate(), endpoint);
+  if (wrong !== undefined) return { code: wrongName, text: wrong.message };
+  const pin = findPinProblem(leaf, endpoint);
   return pin === undefined ? undefined : { code: 'PIN', text: pin };
 }
 
 /** All that the server sent, in the order of issuing as far as it goes. */
-function sentBy(secure: TLSSocket): readonly X509Certificate[] {
+function sentBy(shown: PeerCertificate): readonly X509Certificate[] {
   const all: X509Certificate[] = [];
   const seen = new Set<string>();
-  let current: PeerCertificate | undefined = secure.getPeerCertificate(true);
+  let current: PeerCertificate | undefined = shown;
   while (current?.raw !== undefined && !seen.has(current.fingerprint256)) {
     seen.add(current.fingerprint256);
     all.push(new X509Certificate(current.raw));
@@ -121,11 +129,11 @@ function sentBy(secure: TLSSocket): readonly X509Certificate[] {
 }
 
 /** Only those that can matter are parsed: of 150 authorities one or two have the name of an issuer. */
-function trustedFor(endpoint: Endpoint, secure: TLSSocket): readonly X509Certificate[] {
+function trustedFor(endpoint: Endpoint, sent: readonly X509Certificate[]): readonly X509Certificate[] {
   if (endpoint.ca !== undefined) {
     const blocks = endpoint.ca.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
     return blocks.map((block) => new X509Certificate(block));
   }
-  const issuers = new Set(sentBy(secure).flatMap(({ issuer, subject }) => [issuer, subject]));
+  const issuers = new Set(sent.flatMap(({ issuer, subject }) => [issuer, subject]));
   return rootCertificates.map((text) => new X509Certificate(text)).filter(({ subject }) => issuers.has(subject));
 }
