@@ -68,7 +68,7 @@ const troubles: readonly (readonly [string, string, Entries, RegExp])[] = [
     { ...healthy4, '10.2.0.192': { rcode: 'SERVFAIL' } },
     /^error: .*SERVFAIL/,
   ],
-  ['is silent', 'bl.test', { '*': 'silence' }, /^error: .*no answer within 150 ms/],
+  ['is silent', 'bl.test', { '*': 'silence' }, /^error: .*no answer within 1000 ms/],
   [
     'is silent to the question itself',
     'bl.test',
@@ -104,7 +104,8 @@ const troubles: readonly (readonly [string, string, Entries, RegExp])[] = [
 ];
 for (const [what, zone, entries, expected] of troubles) {
   test('a list that ' + what + ' is neither clean nor listed', async (t) => {
-    const { results } = await check(t, zone, [list(zone, entries)], [ip4]);
+    const timeoutMs = expected.source.includes('no answer') ? 1_000 : 10_000;
+    const { results } = await check(t, zone, [list(zone, entries)], [ip4], timeoutMs);
     assert.equal(results.length, 1);
     assert.match(results[0]?.state + ': ' + results[0]?.reason, expected);
   });

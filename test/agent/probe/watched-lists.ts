@@ -47,7 +47,7 @@ export function build(
     clock,
     random: Math.random,
     log: pino({ level: 'info' }, { write: (line) => void lines.push(line) }),
-    dns: { timeoutMs: 250 },
+    dns: { timeoutMs: 10_000 },
     ...more,
   };
   const probe = createProbe(options);
