@@ -140,7 +140,7 @@ export function createSend(options: SendOptions): Send {
     const relays = parts.relays.all.map(({ id, setup }) => ({ id, expireHours: setup.config.expireHours }));
     while (!stopping.signal.aborted) {
       try {
-        transaction(options.db, () => parts.queueClock.save());
+        if (parts.queueClock.counts()) transaction(options.db, () => parts.queueClock.save());
         await tendOldMail({ db: options.db, queue, busy, relays, log, signal: stopping.signal });
         parts.notices.ring();
         parts.guards.report();
@@ -157,7 +157,17 @@ export function createSend(options: SendOptions): Send {
     const late = setTimeout(() => aborting.abort(), graceMs);
     await Promise.allSettled([running.listener.stop(graceMs), ...running.tasks]);
     clearTimeout(late);
+    saveClock(running.parts);
     await running.parts.close();
+  }
+
+  /** While nothing waits it is saved here alone. */
+  function saveClock({ queueClock }: Parts): void {
+    try {
+      transaction(options.db, () => queueClock.save());
+    } catch (error) {
+      log.warn({ error: describe(error) }, "the queue's clock cannot be saved: it goes on from its last saving");
+    }
   }
 
   const nothing: QueueSummary = { depth: 0, oldestSeconds: 0, held: 0, unknown: 0 };

@@ -49,6 +49,10 @@ export const reportSchema = Type.Object(
       Type.Optional(Type.String({ minLength: 1 })),
     ),
     flushSeconds: explain('How often gauges are written and batches are made.', secondsSchema(5, { maximum: 86_400 })),
+    diskSeconds: explain(
+      'Gauges alone wake no disk more often than this: meanwhile they go to the collector past the outbox, and wait in memory while it is not heard. Whatever is told about a mail is written at once, and with it what waits. A kill costs gauges of so long a time at most. 0: every flush is written. 600 lets the disks of a NAS sleep.',
+      Type.Optional(Type.Integer({ minimum: 0, maximum: 3_600, default: 0, description: 'whole seconds, 0 to 3600' })),
+    ),
     maxOutboxBytes: explain(
       'The outbox drops its oldest batches above this size; at default rates this is far more than 7 days.',
       Type.Integer({ minimum: 1_048_576, maximum: 10_737_418_240, default: 268_435_456 }),

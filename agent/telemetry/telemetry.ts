@@ -70,6 +70,10 @@ export function createTelemetry(options: {
   let publisher: Publisher | undefined;
   let running: Promise<void> | undefined;
   let failing = '';
+  /** Monotonic: when the outbox was written last. */
+  let writtenAt = -Infinity;
+  /** Since the last flush something was written that is no gauge. */
+  let isAwake = false;
   let toldDropped = false;
   const silence = createSilence({
     afterHours: config.tell?.afterHours ?? 0,
@@ -116,6 +120,10 @@ export function createTelemetry(options: {
   function commit(points: readonly Point[]): void {
     try {
       const made = outbox?.commit(points) ?? 0;
+      if (made > 0) {
+        writtenAt = clock.monotonic();
+        isAwake = points.length === 0; // something of the journal: a mail was moved, the disk turns anyway
+      }
       if (failing !== '') log.info('the outbox can be written again');
       failing = '';
       if (made > 0) publisher?.wake();
@@ -134,9 +142,24 @@ export function createTelemetry(options: {
     } catch (error) {
       log.error({ error: describe(error) }, 'gauges could not be read');
     }
+    commit([]);
     const points = pending;
     pending = [];
-    commit(points);
+    if (mayRest(points)) rest(points);
+    else commit(points);
+  }
+
+  /** Nothing but gauges, the disk sleeps, and it has not been woken for them for no longer than it may be. */
+  function mayRest(points: readonly Point[]): boolean {
+    const { diskSeconds = 0 } = config;
+    if (diskSeconds === 0 || isAwake || stopping.signal.aborted || points.length > maxPending / 2) return false;
+    return clock.monotonic() - writtenAt < diskSeconds * 1_000;
+  }
+
+  /** Told past the disk; where nobody hears, they wait for the next time that it is awake. */
+  function rest(points: readonly Point[]): void {
+    if (publisher?.connected() === true && publisher.problem() === '') publisher.sayNow(points);
+    else pending = points.slice();
   }
 
   async function run(): Promise<void> {

@@ -51,6 +51,20 @@ const guards: readonly (readonly [tests: string, title: string, rows: readonly R
     [['agent/reloading.ts', 'another password goes unnoticed', 'marks.get(option) !== nextMarks.get(option)', 'false']],
   ],
   [
+    'test/agent/idle-disk.test.ts',
+    'nothing is written while nothing happens',
+    [
+      ['agent/send/send.ts', 'the clock of an empty queue is saved', 'if (parts.queueClock.counts()) ', ''],
+      ['agent/telemetry/telemetry.ts', 'gauges wake the disk', 'if (mayRest(points)) rest(points);\n    else ', ''],
+      [
+        'agent/telemetry/telemetry.ts',
+        'gauges are kept instead of being told',
+        'publisher.sayNow(points);\n    else pending',
+        'pending',
+      ],
+    ],
+  ],
+  [
     'test/shared/state.test.ts',
     'openDatabase() keeps a copy of the file as it was',
     [
