@@ -23,9 +23,12 @@ export type Bundle = {
   readonly inputs: readonly string[];
 };
 
-/** Writes `mailferry-agent.mjs`, `mailferry-agent.mjs.map` and `LICENSES.txt`. Creates the folder. */
-export async function writeBundle(folder: string): Promise<Bundle> {
-  const result = await compile();
+/**
+ * Writes `mailferry-agent.mjs`, `mailferry-agent.mjs.map` and `LICENSES.txt`. Creates the folder. `version`: what it says it
+ * is, that of package.json by default.
+ */
+export async function writeBundle(folder: string, version = readVersion()): Promise<Bundle> {
+  const result = await compile(version);
   const inputs = Object.keys(result.metafile.inputs)
     .filter((input) => !/^(?:builtin|extra|late):/.test(input))
     .sort();
@@ -47,7 +50,9 @@ export async function writeBundle(folder: string): Promise<Bundle> {
  * since the text of a program stays in memory as long as it runs. ASCII, because one other letter makes V8 keep two bytes
  * for each letter of the file.
  */
-async function compile(): Promise<BuildResult<{ write: false; metafile: true }> & { metafile: Metafile }> {
+async function compile(
+  version: string,
+): Promise<BuildResult<{ write: false; metafile: true }> & { metafile: Metafile }> {
   const lateModules = createLateModules();
   const result = await build({
     absWorkingDir: root,
@@ -71,7 +76,7 @@ async function compile(): Promise<BuildResult<{ write: false; metafile: true }> 
     logLevel: 'error',
     plugins: [withoutExtras, lateBuiltins, lateModules.plugin],
     define: {
-      MAILFERRY_VERSION: JSON.stringify(readVersion()),
+      MAILFERRY_VERSION: JSON.stringify(version),
       // Native helpers of ws: without them it does not even look for a folder of packages.
       'process.env.WS_NO_BUFFER_UTIL': '"1"',
       'process.env.WS_NO_UTF_8_VALIDATE': '"1"',

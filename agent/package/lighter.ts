@@ -33,11 +33,11 @@ export function createLateModules(): { readonly plugin: Plugin; readonly unused:
         used.add(found);
         const { path: real } = await build.resolve(path, { importer, resolveDir, kind, pluginData: inside });
         const name = relative(build.initialOptions.absWorkingDir ?? '', real); // it shows in the source map
-        return { path: name, namespace: 'late', pluginData: { pick: found.pick, real, resolveDir } };
+        return { path: name, namespace: 'late', pluginData: { pick: found.pick, path, resolveDir } };
       });
       build.onLoad({ filter: /./, namespace: 'late' }, ({ pluginData }) => {
-        const { pick, real, resolveDir } = pluginData as Readonly<Record<string, string>>; // set above
-        const module = 'require(' + JSON.stringify(real) + ')' + (pick === undefined ? '' : '.' + pick);
+        const { pick, path, resolveDir } = pluginData as Readonly<Record<string, string>>; // set above
+        const module = 'require(' + JSON.stringify(path) + ')' + (pick === undefined ? '' : '.' + pick);
         return { contents: standIn(module), resolveDir: resolveDir ?? '', loader: 'js' };
       });
     },

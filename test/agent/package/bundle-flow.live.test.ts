@@ -9,7 +9,7 @@ import { bundleName, writeBundle } from '../../../agent/package/bundle.ts';
 import { createLab } from '../../lab/lab.ts';
 import { oldestNode } from '../../lab/oldest-node.ts';
 
-const chosen = ['flow-smtp', 'quarantine', 'mail-loop', 'mistakes'];
+const chosen = ['flow-smtp', 'quarantine', 'mistakes'];
 
 test('the flow tests pass on the bundle under the oldest Node', { timeout: 290_000 }, async (t) => {
   const lab = createLab(t);

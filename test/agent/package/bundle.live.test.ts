@@ -1,7 +1,7 @@
 // The bundle on the oldest and the newest Node that it runs on, in a folder with nothing else. Fetches the oldest one once.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { bundleName, writeBundle } from '../../../agent/package/bundle.ts';
@@ -22,13 +22,24 @@ function call(node: string, folder: string, args: readonly string[]): Promise<En
   });
 }
 
+/** An agent from its source and one from the bundle say what they can in the same words. */
+async function compareHelp(node: string, folder: string): Promise<void> {
+  const main = join(import.meta.dirname, '../../../agent/cli/main.ts');
+  const source = new Promise<string>((resolve) => {
+    execFile(process.execPath, [main, '--help'], { cwd: folder, timeout: 60_000 }, (_, out) => resolve(out));
+  });
+  assert.deepEqual(await call(node, folder, ['--help']), { code: 0, out: await source, error: '' });
+}
+
 /** Writes, when the process ends, which of Node's own modules it has loaded. */
 const spy = `process.on('exit', () => require('node:fs').writeFileSync(process.env.SPY_FILE,
   process.moduleLoadList.filter((name) => name.startsWith('NativeModule ')).map((name) => name.slice(13)).join('\\n')));`;
 
 async function tryOut(lab: Lab, node: string, version: string): Promise<void> {
   const folder = join(lab.dir, version);
-  await writeBundle(folder);
+  const { files } = await writeBundle(folder);
+  assert.ok(files.includes(bundleName));
+  await compareHelp(node, folder);
   const missing = await call(node, folder, ['run']);
   assert.deepEqual(missing, {
     code: 2,
@@ -86,18 +97,4 @@ test('on the oldest Node it starts, answers, says nothing but its log and ends',
 
 test('on the Node of these tests as well', async (t) => {
   await tryOut(createLab(t), process.execPath, 'newest');
-});
-
-test('an agent from its source and one from the bundle say who they are in the same words', async (t) => {
-  const lab = createLab(t);
-  const folder = join(lab.dir, 'words');
-  mkdirSync(folder);
-  const { files } = await writeBundle(folder);
-  assert.ok(files.includes(bundleName));
-  const help = await call(process.execPath, folder, ['--help']);
-  const source = await new Promise<string>((resolve) => {
-    const main = join(import.meta.dirname, '../../../agent/cli/main.ts');
-    execFile(process.execPath, [main, '--help'], { cwd: folder, timeout: 60_000 }, (_, out) => resolve(out));
-  });
-  assert.deepEqual(help, { code: 0, out: source, error: '' });
 });
