@@ -62,6 +62,10 @@ export async function askForAnswers(options: {
     const local = await askLocal(options);
     const mailboxes = await askMailboxes(options, local);
     const relays = await askRelays(options, mailboxes);
+    const port =
+      relays.length === 0
+        ? '2525'
+        : await ask('At which port shall the local mail server hand in its mail', isPort, '2525');
     const operator = optional(
       await ask(
         'Who is told of trouble that concerns nobody else? A local address, or nothing',
@@ -69,10 +73,19 @@ export async function askForAnswers(options: {
         mailboxes[0]?.recipients?.[0] ?? mailboxes[0]?.address ?? '',
       ),
     );
-    note(summary(local, mailboxes, relays), 'This is written down');
+    note(summary(local, mailboxes, relays, port), 'This is written down');
     if (!given(await confirm({ message: 'Write it?' }))) throw new Stopped();
     outro('Good.');
-    return { tenant, agent, state: 'state', local, mailboxes, relays, ...(operator === undefined ? {} : { operator }) };
+    return {
+      tenant,
+      agent,
+      state: 'state',
+      local,
+      mailboxes,
+      relays,
+      submission: { host: '127.0.0.1', port: Number(port) },
+      ...(operator === undefined ? {} : { operator }),
+    };
   } catch (error) {
     if (error instanceof Stopped) return undefined;
     throw error;
@@ -298,7 +311,12 @@ async function howOn(keep: string, isUnknown = false): Promise<'again' | 'place'
   );
 }
 
-function summary(local: Local, mailboxes: readonly MailboxAnswer[], relays: readonly RelayAnswer[]): string {
+function summary(
+  local: Local,
+  mailboxes: readonly MailboxAnswer[],
+  relays: readonly RelayAnswer[],
+  port: string,
+): string {
   const first = (one: MailboxAnswer): string =>
     typeof one.firstRun === 'string' ? one.firstRun : 'since ' + one.firstRun.since;
   return [
@@ -307,6 +325,6 @@ function summary(local: Local, mailboxes: readonly MailboxAnswer[], relays: read
     ...relays.map(
       (one) => 'relay         ' + (one.preset ?? one.host ?? '') + ' as ' + (one.user ?? one.address ?? ''),
     ),
-    ...(relays.length > 0 ? ['submission    127.0.0.1:2525'] : []),
+    ...(relays.length > 0 ? ['submission    127.0.0.1:' + port] : []),
   ].join('\n');
 }
