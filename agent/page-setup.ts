@@ -2,10 +2,11 @@
 // browser: an agent whose page nobody opens pays for a socket.
 import { hostname } from 'node:os';
 import { isIP } from 'node:net';
-import { UserError } from '#shared/failure.ts';
+import { UserError, describe } from '#shared/failure.ts';
 import { readPem } from '#shared/pem.ts';
 import type { Loaded } from '#shared/config.ts';
 import { writeSecretFile } from './accounts/secret-file.ts';
+import { loadAgentConfig } from './config.ts';
 import type { AgentConfig } from './config.ts';
 import type { CommandTable } from './control/commands.ts';
 import type { PageOptions } from './page/options.ts';
@@ -52,22 +53,35 @@ export async function openPage(setup: PageSetup): Promise<void> {
 async function openServing(setup: PageSetup, password: PagePassword): Promise<Serving> {
   const { base } = setup;
   const { clock, log, loaded, state } = base;
-  const [{ openHttps }, { createWeb }, { createSessions }, { createSettings }, { createTryOut }, { createThrottle }] =
-    await Promise.all([
-      import('./page/https.ts'),
-      import('./page/web.ts'),
-      import('./page/sessions.ts'),
-      import('./settings.ts'),
-      import('./try-out.ts'),
-      import('./send/submission/throttle.ts'),
-    ]);
+  const [
+    { openHttps },
+    { createWeb },
+    { createSessions },
+    { createSettings },
+    { createTryOut },
+    { createDeviceLogin },
+    { createThrottle },
+  ] = await Promise.all([
+    import('./page/https.ts'),
+    import('./page/web.ts'),
+    import('./page/sessions.ts'),
+    import('./settings.ts'),
+    import('./try-out.ts'),
+    import('./page-login.ts'),
+    import('./send/submission/throttle.ts'),
+  ]);
   const sessions = createSessions(clock);
   const throttle = createThrottle(clock);
+  // What the page has saved meanwhile counts.
+  const current = (): Loaded<AgentConfig> => loadAgentConfig(loaded.file);
   let fingerprint = '';
   const work: PageWork = {
     commands: setup.commands,
     settings: createSettings({ file: loaded.file }),
-    tryOut: createTryOut({ loaded, clock, log }),
+    tryOut: createTryOut({ loaded: current, clock, log }),
+    deviceLogin: createDeviceLogin({ loaded: current, clock, signal: base.lifecycle.signal }),
+    devices: new Map(),
+    failed: (error) => log.error({ error: describe(error) }, 'page failed'),
     logLines: setup.logLines,
     usersFile: usersFileOf(state.folder),
     stateFolder: state.folder,

@@ -27,7 +27,8 @@ const windowMs = 600_000;
 const maxRemembered = 200;
 
 type Options = Parameters<TryOut>[0];
-type Tools = { readonly loaded: Loaded<AgentConfig>; readonly clock: Clock; readonly log: Log };
+/** `loaded`: as it stands in the file now. */
+type Tools = { readonly loaded: () => Loaded<AgentConfig>; readonly clock: Clock; readonly log: Log };
 
 export function createTryOut(tools: Tools): TryOut {
   const { clock } = tools;
@@ -96,7 +97,7 @@ function placeOf(
   if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65_535)
     throw new UserError('the port is none');
   if (tls !== 'none' && tls !== 'starttls' && tls !== 'implicit') throw new UserError('the encryption is none');
-  return endpointOf(loaded, [path], {
+  return endpointOf(loaded(), [path], {
     host,
     port,
     tls,
@@ -114,7 +115,7 @@ function secretOf({ loaded }: Tools, { entry, password }: Options): () => Promis
   if (password !== undefined) return async () => ({ kind: 'password', password });
   const stored = readSecretShape(entry['password']);
   if (stored === undefined) throw new UserError('no password is stored');
-  const read = loaded.secret(['password'], stored);
+  const read = loaded().secret(['password'], stored);
   return async () => ({ kind: 'password', password: read });
 }
 
@@ -164,7 +165,7 @@ async function lookAtLocal(tools: Tools, options: Options): Promise<Trial> {
     port: 25,
     tls: 'starttls',
   });
-  const { accounts, operator } = loaded.value;
+  const { accounts, operator } = loaded().value;
   const all = [
     ...accounts.flatMap((account) => account.recipients ?? []),
     ...(operator === undefined ? [] : [operator]),

@@ -67,7 +67,7 @@ export const script = `'use strict';
 const part = { headers: { 'x-part': '1' } };
 // The state looks again by itself, but never under the hands of a person.
 const main = document.querySelector('main[data-path]');
-const live = main && ['/', '/queue', '/quarantine', '/log'].includes(main.dataset.path);
+const live = main && /^\\/(?:queue|quarantine|log|device\\/.*)?$/.test(main.dataset.path);
 async function look() {
   const busy = main.contains(document.activeElement) && document.activeElement !== document.body;
   if (document.hidden || busy || main.querySelector('details[open], .notice')) return;
@@ -131,7 +131,7 @@ for (const form of document.querySelectorAll('form[data-check]')) {
   form.addEventListener('change', (event) => {
     if (!of('login', event.target)) return;
     const values = new FormData(form);
-    if (form.dataset.login.split(' ').every((name) => values.get(name) || form.dataset.known === '1')) soon('login', 200);
+    if (!values.get('clientId') && form.dataset.login.split(' ').every((name) => values.get(name) || form.dataset.known === '1')) soon('login', 200);
   });
   form.addEventListener('click', (event) => {
     if (event.target.name !== 'action' || event.target.value !== 'login') return;

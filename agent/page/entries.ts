@@ -49,18 +49,34 @@ const idPart = simple(
   { name: 'id', label: 'Name', hint: 'Short, for reports and alerts: a-z, 0-9 and -.', kind: 'text' },
   ['id'],
 );
+/** What it stands for is written with the token that belongs to it (entry-change.ts). */
+const oauthPart: Part = {
+  ...simple(
+    {
+      name: 'clientId',
+      label: 'OAuth2: your application (client id)',
+      hint: 'Only where the provider takes no password (Microsoft 365, Outlook.com). Empty: the password is used.',
+      kind: 'text',
+    },
+    ['oauth', 'clientId'],
+  ),
+  writes: () => [],
+  places: [[['oauth'], 'clientId']],
+};
 const placeParts: readonly Part[] = [
   simple(presetField, ['preset']),
   simple(hostField, ['host']),
   simple(portField, ['port']),
   simple(tlsField('as the provider has it'), ['tls']),
   simple(userField, ['user']),
+  oauthPart,
 ];
 export const passwordField: Field = {
   name: 'password',
   label: 'Password',
   kind: 'password',
   autocomplete: 'new-password',
+  when: 'clientId=',
 };
 const place = ['preset', 'host', 'port', 'tls', 'user'] as const;
 

@@ -1,5 +1,6 @@
 // Which address is which page. The first pattern that fits answers; what is in brackets is handed on.
 import { showCommand, showCommands, postCommand } from './command-page.ts';
+import { showDevice } from './device-page.ts';
 import { local, mailbox, relay, submission } from './entries.ts';
 import type { Entry } from './entries.ts';
 import { postEntry, removeEntry, showEntry } from './entry-page.ts';
@@ -59,6 +60,7 @@ const routes: readonly Route[] = [
     new RegExp('^/quarantine/' + id + '/([a-z]+)$'),
     (work, visit, mail, act) => postQuarantine(work, visit, act, mail),
   ],
+  ['GET', /^\/device\/([0-9a-f]{24})$/, showDevice],
   ['GET', /^\/log$/, showLog],
   ['GET', /^\/commands$/, showCommands],
   ['GET', /^\/commands\/([^/]+)$/, showCommand],

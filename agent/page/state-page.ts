@@ -27,6 +27,7 @@ export async function showState(work: PageWork, visit: Visit): Promise<PageAnswe
     held(visit, status),
     firstSteps(work, visit),
     questions(visit, status.accounts),
+    proposals(visit, status),
     troubles.length > 0 &&
       html`<div class="card error">
         <h2>${say('Trouble')}</h2>
@@ -153,6 +154,15 @@ export async function postAnswer(work: PageWork, visit: Visit, id: string): Prom
     ? { level: 'ok', text: say('Answered; mailbox {id} was looked at again.', { id }) }
     : { level: 'warning', text: outcome.text };
   return redirect('/');
+}
+
+/** Rule of safety 9: what the collector wants to change is for the owner of the agent to say. */
+function proposals({ reader }: Visit, { proposed = 0 }: AgentStatus): Html | undefined {
+  if (proposed === 0) return undefined;
+  return html`<p class="notice warning">
+    ${reader.say('Changes that the collector proposes: {n}.', { n: proposed })}
+    <a href="/commands">${reader.say('Commands')}</a>
+  </p>`;
 }
 
 export function mailboxes(visit: Visit, accounts: readonly Account[]): Html | undefined {

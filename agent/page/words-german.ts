@@ -30,9 +30,24 @@ export const german = {
   'As the topmost Received line names it after "by"; what stands below could be forged.':
     'Wie ihn die oberste Received-Zeile nach „by“ nennt; was darunter steht, könnte gefälscht sein.',
   'Asked once, for the first fetch of this mailbox.': 'Wird einmal gefragt, für den ersten Abruf dieses Postfachs.',
+  'Asking the provider for a code …': 'Der Anbieter wird um einen Code gebeten …',
+  Back: 'Zurück',
+  Code: 'Code',
+  'Log in again': 'Neu anmelden',
+  'Log in at the provider': 'Beim Anbieter anmelden',
+  'Look again': 'Noch einmal nachsehen',
+  'OAuth2: your application (client id)': 'OAuth2: Ihre Anwendung (Client-ID)',
+  'Only where the provider takes no password (Microsoft 365, Outlook.com). Empty: the password is used.':
+    'Nur wo der Anbieter kein Passwort nimmt (Microsoft 365, Outlook.com). Leer: das Passwort wird benutzt.',
+  'Open this page of the provider on any device, log in there, and type the code. This page goes on by itself.':
+    'Öffnen Sie diese Seite des Anbieters auf irgendeinem Gerät, melden Sie sich dort an und geben Sie den Code ein. Diese Seite geht von selbst weiter.',
+  'Other logins wait for their codes: try again later.':
+    'Andere Anmeldungen warten auf ihren Code: versuchen Sie es später noch einmal.',
+  Page: 'Seite',
   'Block lists': 'Sperrlisten',
   'Certificate of this page': 'Zertifikat dieser Seite',
   Change: 'Ändern',
+  'Changes that the collector proposes: {n}.': 'Änderungen, die der Collector vorschlägt: {n}.',
   'Changes something': 'Ändert etwas',
   Command: 'Befehl',
   Commands: 'Befehle',

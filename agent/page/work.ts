@@ -24,6 +24,20 @@ export type TryOut = (options: {
   readonly password?: string;
 }) => Promise<Trial>;
 
+/** Resolves with the refresh token; throws LoginError or UserError. Ends with the agent. */
+export type DeviceLogin = (options: {
+  readonly kind: 'mailbox' | 'relay';
+  readonly entry: Readonly<Record<string, unknown>>;
+  /** Where a person goes, and what they type there. */
+  readonly show: (prompt: { readonly url: string; readonly code: string }) => void;
+}) => Promise<string>;
+export type DeviceJob = {
+  state: 'waiting' | 'done' | 'failed';
+  problem: string;
+  prompt: { readonly url: string; readonly code: string } | undefined;
+  readonly home: string;
+};
+
 export type LogLine = { readonly at: number; readonly level: string; readonly text: string };
 
 export type PageWork = {
@@ -31,6 +45,11 @@ export type PageWork = {
   readonly settings: Settings;
   /** Bounded in time; never throws for what a server does. */
   readonly tryOut: TryOut;
+  readonly deviceLogin: DeviceLogin;
+  /** Those that are under way, and whose end nobody has seen yet. */
+  readonly devices: Map<string, DeviceJob>;
+  /** An error that is no person's doing, for the log. */
+  readonly failed: (error: unknown) => void;
   /** The newest first. */
   readonly logLines: () => readonly LogLine[];
   readonly usersFile: string;

@@ -69,7 +69,7 @@ const guards: readonly (readonly [tests: string, title: string, rows: readonly R
     'a stored password goes to no other server',
     [
       [
-        'agent/page/entry-page.ts',
+        'agent/page/entry-place.ts',
         'it goes anywhere',
         'return editsOf(parts, values, raw, []).length > 0;',
         'return parts.length === 0;',
@@ -84,7 +84,7 @@ const guards: readonly (readonly [tests: string, title: string, rows: readonly R
   [
     web,
     'a new mailbox needs a password',
-    [['agent/page/entry-page.ts', 'what is there is guessed', "(values['firstRun'] ?? '') === ''", 'false']],
+    [['agent/page/entry-change.ts', 'what is there is guessed', "(values['firstRun'] ?? '') === ''", 'false']],
   ],
   [
     web,

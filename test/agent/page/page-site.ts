@@ -36,7 +36,11 @@ export type Answer = { readonly status: number; readonly headers: IncomingHttpHe
 
 export async function openSite(
   t: TestContext,
-  options: { readonly commands?: Partial<CommandWork>; readonly text?: string } = {},
+  options: {
+    readonly commands?: Partial<CommandWork>;
+    readonly text?: string;
+    readonly work?: Partial<PageWork>;
+  } = {},
 ) {
   const folder = mkdtempSync(join(tmpdir(), 'mailferry-page-'));
   const file = join(folder, 'agent.yaml');
@@ -81,6 +85,9 @@ export async function openSite(
       tried.push(asked);
       return { level: 'ok', found: 'logged in', expected: '', remedy: '' };
     },
+    deviceLogin: () => Promise.reject(new UserError('no provider here')),
+    devices: new Map(),
+    failed: () => {},
     logLines: () => [{ at: clock.now(), level: 'error', text: '<b>bold</b> failure' }],
     usersFile: join(folder, 'users.json'),
     stateFolder: folder,
@@ -91,6 +98,7 @@ export async function openSite(
     endOtherSessions: sessions.closeOthers,
     fingerprint: () => 'AA:BB',
     version: '0.1.0',
+    ...options.work,
   };
   const web = createWeb({ work, sessions, password, throttle, clock, log, site: 'acme / nas-1' });
   const server = createServer((incoming, outgoing) => void web(incoming, outgoing).catch(() => outgoing.destroy()));
