@@ -52,7 +52,7 @@ export function setUpRemote(base: Omit<Ground, 'lifecycle'>, reply: (reply: Remo
   return {
     onCommand: async (command) => (await opened.promise).run(command),
     publicKey: key.publicKey,
-    work: { changes, remote: { list: (limit) => remote?.list(limit) ?? [] } },
+    work: { publicKey: key.publicKey, changes, remote: { list: (limit) => remote?.list(limit) ?? [] } },
     open(commands) {
       table = commands;
       remote = createRemote({

@@ -21,6 +21,10 @@ const [keyBytes, nonceBytes, tagBytes] = [32, 12, 16];
 /** RFC 8410 section 4: what stands before the 32 bytes of a public key. */
 const spkiPrefix = Buffer.from('302a300506032b656e032100', 'hex');
 
+/** How a configuration is bound to its agent. */
+export const configureContext = (agent: { readonly tenant: string; readonly agent: string }): string =>
+  'configure ' + agent.tenant + '/' + agent.agent;
+
 export type SealKey = {
   /** To be told to everybody. */ readonly publicKey: string;
   /** PEM. */ readonly privateKey: string;

@@ -12,7 +12,7 @@ import { droppedSchema, heldListSchema, heldMailSchema, releasedSchema } from '.
 import { checkedSchema, flushedSchema, queueChangeSchema } from '../control/answers.ts';
 import type { AgentStatus, Reloaded } from '../control/answers.ts';
 import type { CommandName } from '../control/commands.ts';
-import { auditSchema, changeListSchema, decidedSchema } from '../control/change-commands.ts';
+import { auditSchema, changeListSchema, decidedSchema, keySchema } from '../control/change-commands.ts';
 import { renderAudit, renderChanges } from './render-change.ts';
 import { renderChecked } from './render-check.ts';
 import { renderDropped, renderHeld, renderQuarantine, renderReleased } from './render-quarantine.ts';
@@ -57,6 +57,8 @@ export function renderAnswer(command: CommandName, value: unknown, now: number):
       return Check(decidedSchema, value) ? ['The configuration is ' + clean(value.text ?? 'written') + '.'] : undefined;
     case 'change reject':
       return Check(decidedSchema, value) ? ['Rejected; the collector is told.'] : undefined;
+    case 'key':
+      return Check(keySchema, value) ? [clean(value.publicKey), 'fingerprint ' + clean(value.fingerprint)] : undefined;
     case 'audit':
       return Check(auditSchema, value) ? renderAudit(value, now) : undefined;
     case 'quarantine drop':

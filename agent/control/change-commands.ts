@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { UserError } from '#shared/failure.ts';
+import { fingerprintOfKey } from '#shared/sealed.ts';
 import type { Changes } from './changes.ts';
 import type { Remote } from './remote.ts';
 
@@ -37,6 +38,12 @@ export const changeSpecs = {
     arguments: changeArguments,
     timeoutSeconds: 10,
   },
+  key: {
+    help: 'Shows the public key to which a collector seals a configuration, and its fingerprint to be compared by phone.',
+    readOnly: true,
+    arguments: none,
+    timeoutSeconds: 10,
+  },
   audit: {
     help: 'Lists what the collector asked this agent for, and what came of it, the newest first.',
     readOnly: true,
@@ -45,7 +52,11 @@ export const changeSpecs = {
   },
 } as const;
 
-export type ChangeWork = { readonly changes: Omit<Changes, 'propose'>; readonly remote: Pick<Remote, 'list'> };
+export type ChangeWork = {
+  readonly changes: Omit<Changes, 'propose'>;
+  readonly remote: Pick<Remote, 'list'>;
+  readonly publicKey: string;
+};
 
 const proposed = Type.Object({
   id: Type.String(),
@@ -56,6 +67,7 @@ const proposed = Type.Object({
 });
 export const changeListSchema = Type.Object({ proposals: Type.Array(proposed) });
 export const decidedSchema = Type.Object({ id: Type.String(), text: Type.Optional(Type.String()) });
+export const keySchema = Type.Object({ publicKey: Type.String(), fingerprint: Type.String() });
 export const auditSchema = Type.Object({
   entries: Type.Array(
     Type.Object({
@@ -82,6 +94,10 @@ export function changeRuns(work: () => ChangeWork | undefined) {
     list: async () => ({ proposals: need('list changes').changes.list() }),
     accept: ({ id }: Static<typeof changeArguments>) => need('accept a change').changes.accept(id),
     reject: async ({ id }: Static<typeof changeArguments>) => need('reject a change').changes.reject(id),
+    key() {
+      const { publicKey } = need('show the key');
+      return Promise.resolve({ publicKey, fingerprint: fingerprintOfKey(publicKey) });
+    },
     audit: async () => ({ entries: need('list what was asked').remote.list(maxListed) }),
   };
 }

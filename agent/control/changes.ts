@@ -7,7 +7,7 @@ import { Compile } from 'typebox/compile';
 import type { Clock } from '#shared/clock.ts';
 import { UserError } from '#shared/failure.ts';
 import { parseJson } from '#shared/json.ts';
-import { unseal } from '#shared/sealed.ts';
+import { configureContext, unseal } from '#shared/sealed.ts';
 import type { Database } from '#shared/sqlite.ts';
 import type { Command } from '#shared/wire.ts';
 import type { RemoteOutcome } from './remote.ts';
@@ -60,8 +60,6 @@ export type Changes = {
 };
 
 const maxWaiting = 20;
-/** How a sealed text is bound to its command. */
-export const sealContext = (tenant: string, agent: string): string => 'configure ' + tenant + '/' + agent;
 
 export function createChanges(options: {
   readonly db: Database;
@@ -85,7 +83,7 @@ export function createChanges(options: {
   const expire = db.prepare('DELETE FROM proposed_change WHERE expires < ?');
 
   const open = (sealed: string): Static<typeof proposal> =>
-    decode(unseal({ key, sealed, context: sealContext(tenant, agent) }));
+    decode(unseal({ key, sealed, context: configureContext({ tenant, agent }) }));
 
   function viewOf(row: Readonly<Record<string, unknown>>): ProposedChange {
     const { edits, note = '' } = open(String(row['sealed']));

@@ -327,6 +327,7 @@ export function createCommands(work: CommandWork): CommandTable {
     'change list': { ...changeSpecs['change list'], run: checked('change list', none, asked.list) },
     'change accept': { ...changeSpecs['change accept'], run: checked('change accept', changeArguments, asked.accept) },
     'change reject': { ...changeSpecs['change reject'], run: checked('change reject', changeArguments, asked.reject) },
+    key: { ...changeSpecs.key, run: checked('key', none, asked.key) },
     audit: { ...changeSpecs.audit, run: checked('audit', none, asked.audit) },
     'quarantine drop': { ...commandSpecs['quarantine drop'], run: checked('quarantine drop', heldArguments, drop) },
   };

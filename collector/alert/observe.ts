@@ -40,8 +40,12 @@ export function observe(rule: AlertRule, view: AgentView, now: Now): readonly Ob
   }
 }
 
+const longestPlannedMs = 5 * 86_400_000;
+
 function observeSilence(rule: AlertRule, view: AgentView, now: Now): Observation {
-  const silent = view.state !== 'online';
+  // A NAS that goes off every evening, or over Christmas, is no alarm; one that does not come back is.
+  const planned = view.plannedOff === true && view.silentMs < longestPlannedMs;
+  const silent = view.state !== 'online' && !planned;
   const base = baseOf(rule, view, {});
   return {
     ...base,

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // `mailferry-collector`: asks the collector on this machine. Exit codes: 0 done, 1 could not be done, 2 wrong arguments.
+import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 import { UserError, describe } from '#shared/failure.ts';
 import { loadCollectorConfig } from '../config.ts';
@@ -21,7 +22,14 @@ async function main(argv: readonly string[]): Promise<number> {
     if (values.config === undefined) throw new WrongArguments('no configuration given, expected --config FILE');
     const loaded = loadCollectorConfig(values.config);
     const { hours, minutes, limit } = values;
-    const options = { ...(hours && { hours }), ...(minutes && { minutes }), ...(limit && { limit }) };
+    // What is sealed may hold passwords: it is no argument.
+    const input = verb === 'configure' ? await text(process.stdin) : undefined;
+    const options = {
+      ...(input === undefined ? {} : { input }),
+      ...(hours && { hours }),
+      ...(minutes && { minutes }),
+      ...(limit && { limit }),
+    };
     const lines = await ask(socketPath(loaded.path(loaded.value.state)), { verb, words, options });
     process.stdout.write(lines.map((line) => line + '\n').join(''));
     return 0;
@@ -32,12 +40,12 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 function readArguments(argv: readonly string[]) {
-  const text = { type: 'string' } as const;
+  const word = { type: 'string' } as const;
   try {
     return parseArgs({
       args: [...argv],
       allowPositionals: true,
-      options: { config: text, hours: text, minutes: text, limit: text, help: { type: 'boolean', short: 'h' } },
+      options: { config: word, hours: word, minutes: word, limit: word, help: { type: 'boolean', short: 'h' } },
     });
   } catch (error) {
     throw new WrongArguments(describe(error) + '\n' + usageText(), { cause: error });

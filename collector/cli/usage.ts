@@ -21,6 +21,10 @@ export const verbWords = {
     usage: 'ask TENANT AGENT COMMAND [NAME=VALUE ...] [--minutes N]',
     help: 'Has the agent carry out a command of its own; those that change something only if its owner allows it',
   },
+  configure: {
+    usage: 'configure TENANT AGENT [--minutes N] < FILE',
+    help: 'Proposes changes of its configuration to an agent, sealed to its key; FILE: {"note": TEXT, "edits": [...]}',
+  },
   audit: {
     usage: 'audit [--limit N]',
     help: 'What was done to agents, newest first',

@@ -1,10 +1,11 @@
 // What `mailferry-collector` can do, verb by verb (their words stand in usage.ts). It runs inside the collector, which alone may
 // change its state and throw agents out at once.
 import { UserError } from '#shared/failure.ts';
-import type { Reply } from '#shared/wire.ts';
 import type { AccountView, Accounts } from '../fleet/accounts.ts';
 import type { Commands } from '../fleet/commands.ts';
 import type { Fleet, Origin } from '../fleet/fleet.ts';
+import { configure } from './configure.ts';
+import { nameOf, replyLines } from './reply-lines.ts';
 import type { VerbName } from './usage.ts';
 
 export type Verb = {
@@ -90,6 +91,13 @@ export function createVerbs(needs: VerbNeeds): ReadonlyMap<string, Verb> {
         );
       },
     },
+    configure: {
+      async run({ words, options, signal }) {
+        const origin = originOf(words);
+        const validSeconds = 60 * numberOf(options, 'minutes', 24 * 60, 7 * 24 * 60);
+        return configure({ origin, text: options['input'] ?? '', validSeconds, commands, signal });
+      },
+    },
     audit: {
       run: async ({ options }) =>
         accounts
@@ -128,8 +136,6 @@ function originOf(words: readonly string[]): Origin {
   return { tenant, agent };
 }
 
-const nameOf = ({ tenant, agent }: Origin): string => tenant + '/' + agent;
-
 function numberOf(options: VerbRequest['options'], name: string, standard: number, maximum: number): number {
   const text = options[name];
   if (text === undefined) return standard;
@@ -153,14 +159,4 @@ function lineOf(account: AccountView, fleet: Pick<Fleet, 'view'>): string {
   const state = fleet.view(account.tenant, account.agent)?.state;
   const code = account.codeExpires > 0 ? 'code until ' + new Date(account.codeExpires).toISOString() : '';
   return [nameOf(account).padEnd(34), account.state.padEnd(9), (state ?? '-').padEnd(8), code].join(' ').trimEnd();
-}
-
-function replyLines(origin: Origin, reply: Reply | undefined): readonly string[] {
-  if (reply === undefined)
-    throw new UserError('Cannot tell what ' + nameOf(origin) + ' did: no reply in time, expected one; see `audit`');
-  const text = reply.text ?? '';
-  if (reply.outcome === 'refused' || reply.outcome === 'failed' || reply.outcome === 'expired')
-    throw new UserError(nameOf(origin) + ' answers ' + reply.outcome + (text === '' ? '' : ': ' + text));
-  const result = reply.result === undefined ? [] : [JSON.stringify(reply.result, null, 2)];
-  return [reply.outcome + (text === '' ? '' : ': ' + text), ...result];
 }

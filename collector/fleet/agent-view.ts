@@ -11,6 +11,8 @@ export type AgentView = {
   readonly lastSeenAt: number;
   /** Monotonic milliseconds since the last message, or since the collector started when there was none in this run. */
   readonly silentMs: number;
+  /** Its machine was switched off as planned, and has not been heard since. */
+  readonly plannedOff?: boolean;
   readonly version: string;
   /** Mails since the agent is known, summed from mail_in (delivered) and mail_out (sent); survives restarts. */
   readonly mailIn: { readonly count: number };

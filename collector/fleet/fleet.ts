@@ -86,6 +86,7 @@ export function createFleet(options: {
     member.heard = true;
     member.connected = true;
     member.lastSeenAt = clock.now();
+    setPlannedOff(member, false);
   }
 
   function changed(origin: Origin, told: ReadonlySet<(origin: Origin) => void> = listeners): void {
@@ -166,12 +167,21 @@ export function createFleet(options: {
     applyGroup([{ origin, batch }]);
   }
 
+  function setPlannedOff(member: Member, planned: boolean): void {
+    if (member.plannedOff === planned) return;
+    statements.setPlannedOff.run(planned ? 1 : 0, member.rowId);
+    member.plannedOff = planned;
+  }
+
   function seen(origin: Origin, status: Status, retained = false): void {
     const member = memberOf(origin);
     // A last will that comes late belongs to a connection that is no more.
     if (status.state === 'offline' && member.connection !== '' && status.connection !== member.connection) return;
-    if (status.state === 'offline') member.connected = false;
-    else {
+    if (status.state === 'offline') {
+      member.connected = false;
+      // A last will that follows says nothing about why.
+      if (status.reason === 'power-off') setPlannedOff(member, true);
+    } else {
       member.connection = status.connection;
       member.version = status.version ?? member.version;
       if (!retained) heard(member);
@@ -264,6 +274,7 @@ function viewOf(
     state: stateOf(member, silentMs, limits),
     lastSeenAt: member.lastSeenAt,
     silentMs,
+    plannedOff: member.plannedOff,
     version: member.version,
     mailIn: { count: member.mailIn },
     mailOut: { count: member.mailOut },

@@ -13,6 +13,7 @@ CREATE TABLE agent (
   version TEXT NOT NULL DEFAULT '',
   mail_in INTEGER NOT NULL DEFAULT 0,
   mail_out INTEGER NOT NULL DEFAULT 0,
+  planned_off INTEGER NOT NULL DEFAULT 0,
   UNIQUE (tenant, agent)
 ) STRICT;
 CREATE TABLE outbox_position (
@@ -47,6 +48,8 @@ export type Member = {
   heardAt: number;
   heard: boolean;
   connection: string;
+  /** Its machine was switched off as planned, and has not been heard since. */
+  plannedOff: boolean;
   /** Undefined until this process has been told. */
   connected: boolean | undefined;
 };
@@ -67,6 +70,7 @@ export function createMember(rowId: number, origin: Origin, now: number): Member
     heardAt: now,
     heard: false,
     connection: '',
+    plannedOff: false,
     connected: undefined,
   };
 }
@@ -81,6 +85,7 @@ export function loadMembers(db: Database, now: number): Map<string, Member> {
     member.version = String(row['version']);
     member.mailIn = Number(row['mail_in']);
     member.mailOut = Number(row['mail_out']);
+    member.plannedOff = Number(row['planned_off']) === 1;
     members.set(keyOf(origin), member);
     byRow.set(member.rowId, member);
   }
@@ -103,6 +108,7 @@ export function prepare(db: Database) {
       ON CONFLICT (agent, outbox) DO UPDATE SET seq = excluded.seq, used_at = excluded.used_at`),
     count: db.prepare('UPDATE agent SET mail_in = mail_in + ?, mail_out = mail_out + ?, last_seen_at = ? WHERE id = ?'),
     setSeen: db.prepare('UPDATE agent SET last_seen_at = ?, version = ? WHERE id = ?'),
+    setPlannedOff: db.prepare('UPDATE agent SET planned_off = ? WHERE id = ?'),
     dropReading: db.prepare('DELETE FROM reading WHERE agent = ? AND series = ?'),
     setReading: db.prepare(`INSERT INTO reading (agent, series, at, point) VALUES (?, ?, ?, ?)
       ON CONFLICT (agent, series) DO UPDATE SET at = excluded.at, point = excluded.point`),

@@ -8,12 +8,10 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { decodeCode, encodeCode } from '#shared/enrolment.ts';
 import { createLog } from '#shared/log.ts';
-import { seal } from '#shared/sealed.ts';
 import { createAgent } from '../../agent/agent.ts';
 import { askAgent } from '../../agent/cli/client.ts';
 import { runCli } from '../../agent/cli/program.ts';
 import { loadAgentConfig } from '../../agent/config.ts';
-import { sealContext } from '../../agent/control/changes.ts';
 import { useCode } from '../../agent/enrol.ts';
 import { enrol } from '../../agent/telemetry/enrolment.ts';
 import { ask, socketPath } from '../../collector/cli/socket.ts';
@@ -46,10 +44,12 @@ async function startCollector(
   const collector = createCollector({ loaded: loadCollectorConfig(file), log });
   await collector.start();
   t.after(() => collector.stop());
+  const give = (input: string, verb: string, ...words: readonly string[]) =>
+    ask(socketPath(join(folder, 'state')), { verb, words, options: { input } });
   const say = (verb: string, ...words: readonly string[]) =>
     ask(socketPath(join(folder, 'state')), { verb, words, options: {} });
   const code = async (): Promise<string> => (await say('enrol', 'acme', 'nas-1'))[0] ?? '';
-  return { stop: () => collector.stop(), folder, say, code };
+  return { stop: () => collector.stop(), folder, say, give, code };
 }
 
 async function setup(t: TestContext) {
@@ -203,11 +203,14 @@ test('the collector asks: it sees no address, changes nothing without leave, and
     /does not allow it; option report\.allow there would have to name "queue flush"/,
   );
   assert.match(await asked('adopt'), /can be said at the agent alone/);
-  const { publicKeyOf } = await import('#shared/sealed.ts');
-  const to = publicKeyOf(readFileSync(join(folder, 'state', 'agent.key'), 'utf8'));
-  const text = JSON.stringify({ v: 1, note: 'quieter', edits: [{ kind: 'set', path: ['logLevel'], value: 'warn' }] });
-  const sealed = seal({ to, text, context: sealContext('acme', 'nas-1') });
-  assert.match(await asked('configure', 'sealed=' + sealed), /a person at the agent must accept it/);
+  const text = JSON.stringify({ note: 'quieter', edits: [{ kind: 'set', path: ['logLevel'], value: 'warn' }] });
+  const proposed = await collector.give(text, 'configure', 'acme', 'nas-1');
+  const [, fingerprint = 'none'] = /^sealed to the key (\S+)/.exec(proposed[0] ?? '') ?? [];
+  assert.ok(
+    (await mailferry('', 'key')).text.includes('fingerprint ' + fingerprint),
+    'the key that was sealed to is this one',
+  );
+  assert.match(proposed.join('\n'), /waits: a person at the agent must accept it/);
   const list = await mailferry('', 'change', 'list');
   assert.match(list.text, /quieter\n +logLevel: "warn"/);
   assert.match((await mailferry('', 'status')).text, /1 proposed by the collector wait for an answer/);

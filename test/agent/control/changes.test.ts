@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { systemClock } from '#shared/clock.ts';
-import { createSealKey, seal } from '#shared/sealed.ts';
+import { configureContext, createSealKey, seal } from '#shared/sealed.ts';
 import { openDatabase } from '#shared/sqlite.ts';
-import { changesSchema, createChanges, sealContext } from '../../../agent/control/changes.ts';
+import { changesSchema, createChanges } from '../../../agent/control/changes.ts';
 
 const start = 1_700_000_000_000;
 const password = 'a-new-password';
@@ -32,8 +32,11 @@ function setup(t: TestContext, refuse?: string) {
     onDecided: (id, outcome, text) => void decided.push([id, outcome, text].join(' ')),
     clock: { ...systemClock, now: () => now },
   });
-  const sealed = (value: unknown, to = key.publicKey, context = sealContext('acme', 'nas-1')): string =>
-    seal({ to, text: typeof value === 'string' ? value : JSON.stringify(value), context });
+  const sealed = (
+    value: unknown,
+    to = key.publicKey,
+    context = configureContext({ tenant: 'acme', agent: 'nas-1' }),
+  ): string => seal({ to, text: typeof value === 'string' ? value : JSON.stringify(value), context });
   const propose = (args: Readonly<Record<string, unknown>>, allowed = false, id = 'change-1') =>
     changes.propose({ v: 1, id, name: 'configure', args, at: now, expires: now + 3_600_000 }, allowed);
   return { db, changes, applied, decided, sealed, propose, set: (at: number) => void (now = at) };
@@ -124,7 +127,7 @@ test('what is not sealed to this agent, is no proposal, or would not start is re
   await assert.rejects(propose({}), /nothing sealed was sent/);
   await assert.rejects(propose({ sealed: sealed(good, createSealKey().publicKey) }), /does not fit this agent/);
   await assert.rejects(
-    propose({ sealed: sealed(good, undefined, sealContext('acme', 'nas-2')) }),
+    propose({ sealed: sealed(good, undefined, configureContext({ tenant: 'acme', agent: 'nas-2' })) }),
     /does not fit this agent/,
   );
   for (const value of [

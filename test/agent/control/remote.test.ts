@@ -85,7 +85,7 @@ const rights: readonly (readonly [allow: readonly string[], opened: readonly str
   [['reload'], ['reload']],
   [['adopt', 'change', 'change accept', 'configure'], []],
 ];
-const looking = ['status', 'check', 'queue list', 'quarantine list', 'fetch', 'change list', 'audit'];
+const looking = ['status', 'check', 'queue list', 'quarantine list', 'fetch', 'change list', 'key', 'audit'];
 
 for (const [allow, opened] of rights)
   test('report.allow ' + JSON.stringify(allow) + ' opens what it names, and nothing else', async (t) => {

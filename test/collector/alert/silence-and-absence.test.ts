@@ -15,6 +15,7 @@ type Scene = {
   readonly silentMs?: number;
   readonly readings?: readonly Point[];
   readonly present?: boolean;
+  readonly plannedOff?: boolean;
 };
 
 /** One evaluation after another with the default rules; gives what was told. */
@@ -48,6 +49,7 @@ function viewOf(scene: Scene): AgentView {
     state: scene.state ?? 'online',
     lastSeenAt: start - 1_000_000,
     silentMs: scene.silentMs ?? 0,
+    plannedOff: scene.plannedOff ?? false,
     version: '',
     mailIn: { count: 0 },
     mailOut: { count: 0 },
@@ -201,4 +203,16 @@ test('the alerts of an agent that was removed end at once', () => {
     ['resolved gone'],
   );
   assert.deepEqual(result.states, []);
+});
+
+test('a machine that was switched off as planned is no alarm, unless it stays away for days', () => {
+  const hourMs = 3_600_000;
+  const { see } = player();
+  see(3_600, {});
+  assert.deepEqual(see(600, { state: 'offline', silentMs: 600_000, plannedOff: true }), []);
+  assert.deepEqual(see(60 * 3_600, { state: 'offline', silentMs: 60 * hourMs, plannedOff: true }), []);
+  assert.match(see(80 * 3_600, { state: 'offline', silentMs: 140 * hourMs, plannedOff: true }).join(), /agent-silent/);
+  const other = player();
+  other.see(3_600, {});
+  assert.match(other.see(600, { state: 'offline', silentMs: 600_000 }).join(), /agent-silent/, 'one that just ends');
 });

@@ -225,3 +225,23 @@ test('an agent that is configured no more is not shown, and its numbers come bac
   assert.equal(open(false).view('acme', 'nas-1'), undefined);
   assert.equal(open(true).view('acme', 'nas-1')?.mailOut.count, 1);
 });
+
+test('a machine that was switched off as planned is known as such, over a last will and a restart, until it is heard', () => {
+  const { open } = setup();
+  const fleet = open();
+  const planned = (of: typeof fleet) => of.view('acme', 'nas-1')?.plannedOff;
+  fleet.seen(origin, status('online', 'connection-1'));
+  fleet.seen(origin, { ...status('offline', 'connection-1'), reason: 'stopping' });
+  assert.equal(planned(fleet), false);
+  fleet.seen(origin, status('online', 'connection-2'));
+  fleet.seen(origin, { ...status('offline', 'connection-2'), reason: 'power-off' });
+  fleet.seen(origin, status('offline', 'connection-2'));
+  assert.equal(planned(fleet), true);
+  const again = open();
+  assert.equal(planned(again), true);
+  again.seen(origin, status('online', 'connection-3'), true);
+  assert.equal(planned(again), true, 'what the broker has kept is no sign of life');
+  again.heard(origin);
+  assert.equal(planned(again), false);
+  assert.equal(planned(open()), false);
+});
