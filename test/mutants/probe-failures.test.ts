@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { failures } from './probe-failures.ts';
+import { guardMutants } from './probe-guards.ts';
 import { mutants } from './probe-mutants.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -39,8 +40,24 @@ test('each such test has a mutant that it must fail on, and each mutant its test
 
 test('each mutant can be planted: its text stands in the room exactly once', () => {
   const sources = globSync('agent/probe/**/*.ts', { cwd: root }).map(read);
-  for (const { text, guard, what } of mutants) {
+  for (const { text, what } of [...mutants, ...guardMutants]) {
     const places = sources.reduce((sum, source) => sum + source.split(text).length - 1, 0);
-    assert.equal(places, 1, guard + ': ' + what);
+    assert.equal(places, 1, what);
   }
 });
+
+test('the test that guards a further mutant exists', () => {
+  for (const { tests, title } of guardMutants) {
+    const names = read(tests);
+    const found = names.includes("'" + title) || names.includes("' " + title) || isMade(title, names);
+    assert.ok(found, title);
+  }
+});
+
+/** Names that a table makes: both parts stand in the file. */
+function isMade(title: string, names: string): boolean {
+  return [' is passed over', ' over TCP', ' is malformed'].some((end) => {
+    const start = title.replace(end, '').replace('a server that ', '');
+    return title.endsWith(end) && names.includes("'" + start) && names.includes(end);
+  });
+}
