@@ -49,7 +49,7 @@ const rows: Readonly<Record<string, readonly Row[]>> = {
       'Math.min(options.maxInFlight ?? mostInFlight, mostInFlight)',
       'options.maxInFlight ?? mostInFlight',
     ],
-    ['a second try is answered', 'one try is all', 'timeoutMs = 2_000, tries = 2', 'tries = 1'],
+    ['a second try is answered', 'one try is all', 'timeoutMs = 2_000, tries = 2', 'timeoutMs = 2_000, tries = 1'],
   ],
   'dns-records.test.ts': [
     [
