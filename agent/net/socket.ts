@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { codeOf, describe } from '#shared/failure.ts';
+import { connectByName } from './race.ts';
 
 export type Endpoint = {
   readonly host: string;
@@ -39,10 +40,24 @@ export class ConnectError extends Error {
 /** Connects, with TLS when the endpoint says implicit. Throws ConnectError; the socket is destroyed then. */
 export async function openSocket(endpoint: Endpoint, deadline: Deadline): Promise<Socket> {
   deadline.watch?.('tcp', 'begun');
-  const socket = connect({ host: endpoint.host, port: endpoint.port, noDelay: true, keepAlive: true });
-  await settle(socket, 'connect', endpoint, 'tcp', deadline);
+  const socket =
+    isIP(endpoint.host) === 0 ? await openByName(endpoint, deadline) : await openAddress(endpoint, deadline);
   deadline.watch?.('tcp', 'done');
   return endpoint.tls === 'implicit' ? upgradeSocket(socket, endpoint, deadline) : socket;
+}
+
+async function openAddress(endpoint: Endpoint, deadline: Deadline): Promise<Socket> {
+  const socket = connect({ host: endpoint.host, port: endpoint.port, noDelay: true, keepAlive: true });
+  await settle(socket, 'connect', endpoint, 'tcp', deadline);
+  return socket;
+}
+
+async function openByName(endpoint: Endpoint, deadline: Deadline): Promise<Socket> {
+  try {
+    return await connectByName(endpoint.host, endpoint.port, deadline);
+  } catch (error) {
+    throw connectError(error, endpoint, 'tcp');
+  }
 }
 
 /**
@@ -94,26 +109,9 @@ function settle(
   deadline: Deadline,
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const place = endpoint.host + ':' + endpoint.port;
   const fail = (cause: unknown): void => {
     socket.destroy();
-    const state = codeOf(cause) ?? describe(cause);
-    const expected =
-      stage === 'tcp' ? 'a mail server that answers there; check host and port' : tlsHint(endpoint, state);
-    reject(
-      new ConnectError(
-        'Cannot ' +
-          (stage === 'tcp' ? 'connect to ' : 'start TLS with ') +
-          place +
-          ': ' +
-          state +
-          ', expected ' +
-          expected,
-        stage,
-        cause,
-        stage === 'tls' && badCertificate.test(state),
-      ),
-    );
+    reject(connectError(cause, endpoint, stage));
   };
   const onAbort = (): void => fail(new Error('stopped'));
   const onClose = (): void => fail(new Error('the server closed the connection'));
@@ -128,6 +126,18 @@ function settle(
     socket.off(event, onDone).off('close', onClose);
     // The error listener stays until the owner adds its own: an unheard 'error' would end the process.
   });
+}
+
+function connectError(cause: unknown, endpoint: Endpoint, stage: 'tcp' | 'tls'): ConnectError {
+  const state = codeOf(cause) ?? describe(cause);
+  const act = stage === 'tcp' ? 'connect to ' : 'start TLS with ';
+  const expected = stage === 'tcp' ? 'a mail server that answers there; check host and port' : tlsHint(endpoint, state);
+  return new ConnectError(
+    'Cannot ' + act + endpoint.host + ':' + endpoint.port + ': ' + state + ', expected ' + expected,
+    stage,
+    cause,
+    stage === 'tls' && badCertificate.test(state),
+  );
 }
 
 /** What Node and OpenSSL say of a certificate that they do not believe. */

@@ -51,6 +51,23 @@ const guards: readonly (readonly [tests: string, title: string, rows: readonly R
     [['agent/reloading.ts', 'another password goes unnoticed', 'marks.get(option) !== nextMarks.get(option)', 'false']],
   ],
   [
+    'test/agent/net/race.test.ts',
+    'an address that never answers costs a moment',
+    [['agent/net/race.ts', 'one address after the other', 'timer = setTimeout(tryNext, pauseMs);', '']],
+  ],
+  [
+    'test/agent/net/race.test.ts',
+    'an address that answers slowly is not given up',
+    [
+      [
+        'agent/net/race.ts',
+        'the slow one is given up, as Node does',
+        'timer = setTimeout(tryNext, pauseMs);',
+        "timer = setTimeout(() => socket.destroy(new Error('slow')), pauseMs);",
+      ],
+    ],
+  ],
+  [
     'test/agent/idle-disk.test.ts',
     'nothing is written while nothing happens',
     [
