@@ -86,7 +86,6 @@ test(
     const expected =
       'has schema ' + (version + 1) + ', expected at most ' + version + '; it was written by a newer mailferry';
     assert.ok(refused.stderr.includes('agent.db: it ' + expected), refused.stderr);
-  });
   },
 );
 
