@@ -94,9 +94,9 @@ export function changeRuns(work: () => ChangeWork | undefined) {
     list: async () => ({ proposals: need('list changes').changes.list() }),
     accept: ({ id }: Static<typeof changeArguments>) => need('accept a change').changes.accept(id),
     reject: async ({ id }: Static<typeof changeArguments>) => need('reject a change').changes.reject(id),
-    key() {
+    key: async () => {
       const { publicKey } = need('show the key');
-      return Promise.resolve({ publicKey, fingerprint: fingerprintOfKey(publicKey) });
+      return { publicKey, fingerprint: fingerprintOfKey(publicKey) };
     },
     audit: async () => ({ entries: need('list what was asked').remote.list(maxListed) }),
   };

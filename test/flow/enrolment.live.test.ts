@@ -191,7 +191,7 @@ test('a replaced agent is out at once, is told to enrol again, and comes back wi
 
 test('the collector asks: it sees no address, changes nothing without leave, and its proposal waits for a person', async (t) => {
   const site = await setup(t);
-  const { collector, mailferry, folder, file } = site;
+  const { collector, mailferry, file } = site;
   await mailferry(await collector.code(), 'enrol');
   await site.startAgent();
   await waitFor('the connection', site.connected);
