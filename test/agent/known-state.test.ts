@@ -102,8 +102,8 @@ test('without the file that remembers it the agent begins without a state, at on
   const started = second.start();
   await waitFor('it to wait', () => waits(site));
   rmSync(site.marker);
+  await waitFor('a new state', () => existsSync(join(site.state, 'agent.db')));
   await started;
-  assert.ok(existsSync(join(site.state, 'agent.db')));
   assert.ok(existsSync(site.marker));
 });
 
@@ -123,7 +123,9 @@ test('a state of which only the database is lost is not waited for, and a new fo
   writeFileSync(site.marker, '/somewhere/else\n');
   rmSync(site.state, { recursive: true });
   const third = site.agent();
-  await third.start();
+  const started = third.start();
+  await waitFor('a new state', () => existsSync(join(site.state, 'agent.db')));
+  await started;
   await third.stop();
   assert.ok(!waits(site));
   assert.equal(readFileSync(site.marker, 'utf8').split('\n')[0], site.state);

@@ -2,8 +2,10 @@
 // private copy of the repository, and runs the one test that guards each, which must fail. Exit code 1 when one survives.
 import { mutants as agentMutants } from './agent-mutants.ts';
 import type { Mutant } from './agent-mutants.ts';
+import { packageMutants } from './package-mutants.ts';
 import { pageMutants } from './page-mutants.ts';
 import { isBroken, makeCopy, quotePattern, removeCopy, runTests, withFaults } from './planting.ts';
+import { telemetryMutants } from './telemetry-mutants.ts';
 
 const limitMs = 180_000;
 
@@ -24,7 +26,7 @@ async function judge(copy: string, mutant: Mutant): Promise<string> {
 }
 
 async function main(parts: readonly string[]): Promise<number> {
-  const chosen = [...agentMutants, ...pageMutants].filter(
+  const chosen = [...agentMutants, ...pageMutants, ...packageMutants, ...telemetryMutants].filter(
     ({ source, what }) => parts.length === 0 || parts.some((part) => (source + what).includes(part)),
   );
   const copy = makeCopy();

@@ -10,7 +10,7 @@ export type Edit = { readonly file: string; readonly text: string; readonly repl
 export type Run = { readonly code: number | null; readonly output: string };
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const copied = ['agent', 'collector', 'shared', 'test', 'package.json'] as const;
+const copied = ['agent', 'collector', 'docs', 'shared', 'test', 'package.json', 'LICENSE'] as const;
 
 export function makeCopy(): string {
   const copy = mkdtempSync(join(tmpdir(), 'mailferry-mutants-'));

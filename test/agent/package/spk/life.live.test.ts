@@ -73,6 +73,8 @@ test('mail flows, an upgrade keeps what waits and knows what was fetched, and an
   assert.match(readFileSync(join(dsm.package, 'INFO'), 'utf8'), /^version="0\.2\.0-1"$/m);
   assert.ok(!dsm.processes().some((pid) => pids.includes(pid)), 'the old version has ended');
   assert.equal(waiting(dsm), 50);
+  const compiled = join(dsm.real('tmp'), 'compiled');
+  await waitFor('what was compiled', () => existsSync(compiled) && readdirSync(compiled).length > 0, long);
   await world.relay.start();
   await waitFor('all mails at the relay', async () => (await world.relay.count()) >= 51, long);
   await waitFor('an empty queue', () => waiting(dsm) === 0, long);
