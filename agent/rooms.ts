@@ -328,7 +328,8 @@ async function openProbe(base: Base, rooms: Rooms): Promise<void> {
   rooms.probe = createProbe({
     config: { dnsbl },
     key: (index, secret) => base.loaded.secret(['probe', 'dnsbl', 'zones', index, 'key'], secret),
-    ...(trips && { learned: () => ({ site: trips.addresses('site'), relay: trips.addresses('relay') }) }),
+    // The address of a line changes, and who has it next is none of ours; the relay sends from all of its own.
+    ...(trips && { learned: () => ({ site: trips.sighting()?.site ?? [], relay: trips.addresses('relay') }) }),
     meter,
     clock,
     random,
