@@ -236,10 +236,13 @@ export function planConfiguration(answers: FirstAnswers): Plan {
             ],
           },
         }),
-    ...(report && { report: { ...report, password: keep('report', report.password) } }),
+    ...(report && { report: { ...report, password: keep('report', report.password), diskSeconds: restingSeconds } }),
   };
   return { text: head + stringify(config, { lineWidth: 100 }), secrets };
 }
+
+/** A NAS lets its disks sleep after ten minutes at the earliest. */
+const restingSeconds = 600;
 
 const head = [
   '# The configuration of the mailferry agent on this machine. Every option: docs/configuration.md.',

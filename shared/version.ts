@@ -9,6 +9,11 @@ export function agentCommand(): string {
   return typeof MAILFERRY_VERSION === 'string' ? 'mailferry run' : 'npm run agent --';
 }
 
+/** How a command of the command line is given from here, for messages. */
+export function cliCommand(): string {
+  return typeof MAILFERRY_VERSION === 'string' ? 'mailferry' : 'npm run mailferry --';
+}
+
 export function readVersion(): string {
   if (typeof MAILFERRY_VERSION === 'string') return MAILFERRY_VERSION;
   const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { UserError } from '#shared/failure.ts';
+import { agentCommand, cliCommand } from '#shared/version.ts';
 import { readAnswers, writeFirstConfiguration } from '../first-answers.ts';
 import type { FirstAnswers } from '../first-answers.ts';
 import { createTrials } from './init-trials.ts';
@@ -45,11 +46,13 @@ async function run(site: SiteCommands, flags: Flags): Promise<0 | 1> {
     [
       'Written: ' + shown + ', and ' + written.secrets.length + ' secrets in ' + dirname(shown) + '/secrets.',
       'Next:',
-      '  npm run mailferry -- --config ' + shown + ' doctor    # looks at everything once more',
-      '  npm run agent -- --config ' + shown + '               # starts the agent',
+      '  ' + cliCommand() + ' --config ' + shown + ' doctor    # looks at everything once more',
+      '  ' + agentCommand() + ' --config ' + shown + '               # starts the agent',
       ...(answers.relays.length > 0
         ? [
-            '  npm run mailferry -- --config ' +
+            '  ' +
+              cliCommand() +
+              ' --config ' +
               shown +
               ' user relay-dialog   # after the start: what to fill in at the mail server',
           ]

@@ -26,6 +26,7 @@ import { tryName } from './names.ts';
 import { tryBroker, tryClamd, tryGreeting, tryRspamd } from './others.ts';
 import { tryRelay } from './smtp.ts';
 import { checkLocalServer } from './local-server.ts';
+import { readUsers, usersFileOf } from '../users/users-file.ts';
 import { checkLists } from './lists.ts';
 
 /** What an agent that runs says of itself. */
@@ -252,6 +253,7 @@ function listSubmission(common: Common, ours: boolean): readonly Check[] {
   const path = ['submission'];
   const greets = { imap: /^\* (?:OK|PREAUTH)/, pop3: /^\+OK/, smtp: /^220/ } as const;
   return [
+    { name: 'users', path, look: async () => lookAtUsers(loaded, submission) },
     { name: 'port ' + port, path, look: () => tryPort(host, port, ['port'], ours) },
     ...(implicitPort === undefined
       ? []
@@ -281,6 +283,22 @@ function listSubmission(common: Common, ours: boolean): readonly Check[] {
           },
         ]),
   ];
+}
+
+async function lookAtUsers(
+  loaded: Loaded<AgentConfig>,
+  { users, localLogin, trusted = [] }: NonNullable<AgentConfig['submission']>,
+): Promise<Trial> {
+  const stored = await readUsers(usersFileOf(loaded.path(loaded.value.state)));
+  const count = users.length + stored.length + trusted.length;
+  if (localLogin !== undefined) return well('whoever has a login at ' + localLogin.host + ' may hand in mail');
+  if (count > 0) return well(count + ' may hand in mail');
+  return doubtful({
+    option: ['users'],
+    found: 'nobody may hand in mail',
+    expected: 'at least one user, or the relay dialog of the mail server',
+    remedy: 'mailferry user relay-dialog makes the account for the mail server, mailferry user add one for a person',
+  });
 }
 
 function listScanners({ loaded }: Common): readonly Check[] {

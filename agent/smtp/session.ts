@@ -1,5 +1,6 @@
 // What the steps of a conversation share, and how a broken one is told.
 import type { Clock } from '#shared/clock.ts';
+import { isLoopback } from '#shared/net.ts';
 import type { Log } from '#shared/log.ts';
 import type { Endpoint } from '../net/socket.ts';
 import { ConnectError } from '../net/socket.ts';
@@ -148,7 +149,13 @@ function tell(phase: Phase, endpoint: Endpoint, state: string): string {
 function portHint(endpoint: Endpoint): string {
   return endpoint.tls === 'implicit'
     ? 'check host and port'
-    : 'check host and port (465 speaks TLS from the first byte: tls: implicit)';
+    : 'check host and port (465 speaks TLS from the first byte: tls: implicit)' + blockHint(endpoint);
+}
+
+/** A NAS that has blocked itself after wrong passwords takes the connection and says nothing. */
+function blockHint(endpoint: Endpoint): string {
+  if (!isLoopback(endpoint.host)) return '';
+  return '; DSM may have blocked this machine after wrong passwords (Control Panel > Security > Protection)';
 }
 
 /** `the server answered 550 5.7.1 not you` */
