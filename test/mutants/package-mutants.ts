@@ -116,8 +116,8 @@ const guards: readonly (readonly [tests: string, title: string, rows: readonly R
       [
         'agent/package/spk/tar.ts',
         'the clock gets in',
-        'Date.UTC(2026, 0, 1) / 1_000',
-        'Math.floor(performance.now() * 1_000)',
+        'octal(fixedTime, 12)',
+        'octal(Math.floor(performance.now() * 1_000), 12)',
       ],
       [
         'agent/package/spk/tar.ts',
