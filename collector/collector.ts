@@ -70,6 +70,7 @@ async function start(base: Base): Promise<void> {
     clock,
     staleSeconds: config.staleSeconds,
     offlineSeconds: config.offlineSeconds,
+    clockSkewSeconds: config.limits.clockSkewSeconds,
     ...expectedAgents(config, accounts),
     log: log.child({ room: 'fleet' }),
   });

@@ -225,6 +225,10 @@ export const collectorSchema = Type.Object(
             'Series that one tenant may have in the store; points of more are left out and counted.',
             Type.Integer({ minimum: 100, maximum: 100_000_000, default: 100_000, description: 'a number from 100 up' }),
           ),
+          clockSkewSeconds: explain(
+            'An agent whose clock differs by more is told of; its points keep its own times.',
+            seconds(300),
+          ),
         },
         { ...closed, default: {} },
       ),

@@ -2,6 +2,7 @@
 // change its state and throw agents out at once.
 import { UserError } from '#shared/failure.ts';
 import type { AccountView, Accounts } from '../fleet/accounts.ts';
+import { skewText } from '../fleet/clock-skew.ts';
 import type { Commands } from '../fleet/commands.ts';
 import type { Fleet, Origin } from '../fleet/fleet.ts';
 import { configure } from './configure.ts';
@@ -156,7 +157,10 @@ function argumentsOf(words: readonly string[]): Readonly<Record<string, string>>
 }
 
 function lineOf(account: AccountView, fleet: Pick<Fleet, 'view'>): string {
-  const state = fleet.view(account.tenant, account.agent)?.state;
+  const { state, clockAheadMs = 0 } = fleet.view(account.tenant, account.agent) ?? {};
+  const clock = clockAheadMs === 0 ? '' : 'its clock is ' + skewText(clockAheadMs);
   const code = account.codeExpires > 0 ? 'code until ' + new Date(account.codeExpires).toISOString() : '';
-  return [nameOf(account).padEnd(34), account.state.padEnd(9), (state ?? '-').padEnd(8), code].join(' ').trimEnd();
+  return [nameOf(account).padEnd(34), account.state.padEnd(9), (state ?? '-').padEnd(8), code, clock]
+    .join(' ')
+    .trimEnd();
 }

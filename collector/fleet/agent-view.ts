@@ -14,6 +14,8 @@ export type AgentView = {
   /** Its machine was switched off as planned, and has not been heard since. */
   readonly plannedOff?: boolean;
   readonly version: string;
+  /** By how much its clock was ahead of ours when it connected, where that is too much; behind when negative. */
+  readonly clockAheadMs?: number;
   /** Mails since the agent is known, summed from mail_in (delivered) and mail_out (sent); survives restarts. */
   readonly mailIn: { readonly count: number };
   readonly mailOut: { readonly count: number };

@@ -9,6 +9,7 @@ import { seriesOf } from '#shared/series.ts';
 import type { Database } from '#shared/sqlite.ts';
 import { transaction } from '#shared/sqlite.ts';
 import type { Batch, Status } from '#shared/wire.ts';
+import { createClockSkews } from './clock-skew.ts';
 import type { AgentState, AgentView } from './agent-view.ts';
 import { createMember, keyOf, loadMembers, prepare } from './members.ts';
 import type { Member, Origin } from './members.ts';
@@ -57,6 +58,7 @@ export function createFleet(options: {
   readonly clock: Clock;
   readonly staleSeconds: number;
   readonly offlineSeconds: number;
+  readonly clockSkewSeconds?: number;
   /** Agents that are configured no more are not shown; what is known of them stays in the database. All are when absent. */
   readonly isExpected?: (origin: Origin) => boolean;
   readonly log: Log;
@@ -66,6 +68,7 @@ export function createFleet(options: {
   const listeners = new Set<(origin: Origin) => void>();
   const births = new Set<(origin: Origin) => void>();
   const statements = prepare(db);
+  const skews = createClockSkews({ db, clock, limitMs: (options.clockSkewSeconds ?? 300) * 1_000, log });
 
   function memberOf(origin: Origin): Member {
     const key = keyOf(origin);
@@ -184,7 +187,10 @@ export function createFleet(options: {
     } else {
       member.connection = status.connection;
       member.version = status.version ?? member.version;
-      if (!retained) heard(member);
+      if (!retained) {
+        heard(member);
+        member.clockAheadMs = skews.said(origin, status.at);
+      }
       statements.setSeen.run(member.lastSeenAt, member.version, member.rowId);
     }
     changed(origin);
@@ -276,6 +282,7 @@ function viewOf(
     silentMs,
     plannedOff: member.plannedOff,
     version: member.version,
+    ...(member.clockAheadMs !== 0 && { clockAheadMs: member.clockAheadMs }),
     mailIn: { count: member.mailIn },
     mailOut: { count: member.mailOut },
     queue: { count: Number(queue?.['depth'] ?? 0), oldestSeconds: Number(queue?.['oldest_seconds'] ?? 0) },

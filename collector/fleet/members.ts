@@ -1,10 +1,13 @@
 // The agents as the fleet remembers them over restarts, in collector.db, and in memory.
 import type { Point } from '#shared/meter.ts';
+import { clockSkewSchema } from './clock-skew.ts';
 import type { Database } from '#shared/sqlite.ts';
 
 export type Origin = { readonly tenant: string; readonly agent: string };
 
-export const fleetSchema = `
+export const fleetSchema =
+  clockSkewSchema +
+  `;
 CREATE TABLE agent (
   id INTEGER PRIMARY KEY,
   tenant TEXT NOT NULL,
@@ -48,6 +51,8 @@ export type Member = {
   heardAt: number;
   heard: boolean;
   connection: string;
+  /** 0 when its clock is right. */
+  clockAheadMs: number;
   /** Its machine was switched off as planned, and has not been heard since. */
   plannedOff: boolean;
   /** Undefined until this process has been told. */
@@ -70,6 +75,7 @@ export function createMember(rowId: number, origin: Origin, now: number): Member
     heardAt: now,
     heard: false,
     connection: '',
+    clockAheadMs: 0,
     plannedOff: false,
     connected: undefined,
   };

@@ -112,6 +112,7 @@ export function createIngest(options: {
   }
 
   async function take(group: readonly Waiting[]): Promise<void> {
+    limit.flush();
     const parts = inTurn(group);
     if (parts.length > 0 && !(await write(parts))) return;
     const { counted, failed } = fleet.applyAll(parts);

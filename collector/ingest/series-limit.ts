@@ -3,6 +3,7 @@
 import { seriesOf } from '#shared/series.ts';
 import type { Point } from '#shared/meter.ts';
 import type { Database } from '#shared/sqlite.ts';
+import { transaction } from '#shared/sqlite.ts';
 import type { Origin } from '../fleet/fleet.ts';
 
 export const seriesLimitSchema = `
@@ -16,6 +17,8 @@ CREATE TABLE tenant_series (
 export type SeriesLimit = {
   /** Of the points, those that may be stored. */
   readonly admit: (origin: Origin, points: readonly Point[]) => readonly Point[];
+  /** Writes down what is new, all of it in one commit; what a crash takes is found new again. */
+  readonly flush: () => void;
 };
 
 export function createSeriesLimit(options: { readonly db: Database; readonly perTenant: number }): SeriesLimit {
@@ -23,6 +26,7 @@ export function createSeriesLimit(options: { readonly db: Database; readonly per
   /** By TENANT/AGENT. */
   const known = new Map<string, Set<string>>();
   const counts = new Map<string, number>();
+  let fresh: (readonly [tenant: string, agent: string, series: string])[] = [];
   const add = db.prepare('INSERT INTO tenant_series (tenant, agent, series) VALUES (?, ?, ?) ON CONFLICT DO NOTHING');
   for (const row of db.prepare('SELECT tenant, agent, series FROM tenant_series').iterate())
     remember({ tenant: String(row['tenant']), agent: String(row['agent']) }, String(row['series']));
@@ -41,12 +45,19 @@ export function createSeriesLimit(options: { readonly db: Database; readonly per
     const series = seriesOf(point);
     if (own.has(series)) return true;
     if ((counts.get(origin.tenant) ?? 0) >= perTenant) return false;
-    add.run(origin.tenant, origin.agent, series);
+    fresh.push([origin.tenant, origin.agent, series]);
     remember(origin, series);
     return true;
   }
 
   return {
+    flush() {
+      if (fresh.length === 0) return;
+      transaction(db, () => {
+        for (const row of fresh) add.run(...row);
+      });
+      fresh = [];
+    },
     admit(origin, points) {
       const own = seriesOfAgent(origin);
       // Almost always all of them: no new list then.

@@ -114,12 +114,17 @@ const guards: readonly (readonly [tests: string, title: string, rows: readonly R
     'two agents with one identity: both pause',
     [
       ['agent/hold.ts', 'the rooms stay open', '    await leave();\n    await enter();\n  }\n', '  }\n'],
-      ['agent/telemetry/publisher.ts', 'nobody listens to births', 'onStatus(payload) :', 'undefined :'],
       [
-        'collector/broker/embedded.ts',
+        'agent/telemetry/publisher.ts',
+        'nobody listens to births',
+        "if (name === topic('status')) onStatus(payload);",
+        "if (name === topic('status')) return;",
+      ],
+      [
+        'collector/broker/rights.ts',
         'an agent may not read its own status',
-        "leaf === 'cmd' || leaf === 'status'",
-        "leaf === 'cmd'",
+        "agent: ['ack', 'cmd', 'site', 'status'],",
+        "agent: ['ack', 'cmd', 'site'],",
       ],
     ],
   ],

@@ -25,7 +25,7 @@ function setup() {
     time.wall += seconds * 1_000;
     time.monotonic += seconds * 1_000;
   };
-  return { open, pass, time };
+  return { open, pass, time, db };
 }
 
 const status = (state: 'online' | 'offline', connection: string) => ({
@@ -55,6 +55,26 @@ test('an agent is online, then stale, then offline as it stays silent', () => {
   assert.equal(stateOf(fleet), 'online');
   pass(301);
   assert.equal(stateOf(fleet), 'offline');
+});
+
+test('an agent whose clock is a day ahead is told of with both times, until it connects with a right one', () => {
+  const { open, time, db } = setup();
+  const fleet = open();
+  const birth = (ahead: number) => ({ ...status('online', 'connection-1'), at: time.wall + ahead });
+  fleet.seen(origin, birth(86_400_000));
+  assert.equal(fleet.view('acme', 'nas-1')?.clockAheadMs, 86_400_000);
+  fleet.seen(origin, birth(-3_600_000), true); // kept from earlier: says nothing of now
+  assert.equal(fleet.view('acme', 'nas-1')?.clockAheadMs, 86_400_000);
+  fleet.seen(origin, birth(299_000));
+  assert.equal(fleet.view('acme', 'nas-1')?.clockAheadMs, undefined);
+  fleet.seen(origin, birth(-301_000));
+  assert.deepEqual(
+    db
+      .prepare('SELECT said_at - received_at AS ahead FROM clock_skew')
+      .all()
+      .map((row) => row['ahead']),
+    [86_400_000, -301_000],
+  );
 });
 
 test('a wall clock that jumps changes nobody', () => {
