@@ -143,7 +143,7 @@ function createAgentProcess(lab: Lab, setup: AgentSetup): TelemetrySite['agent']
       child = started;
       words.length = 0;
       started.on('message', (word) => void words.push(word as AgentWord)); // telemetry-agent.ts sends nothing else
-      await waitFor('the agent', () => words.length > 0 || started.exitCode !== null);
+      await waitFor('the agent', () => words.length > 0 || started.exitCode !== null, slow);
     },
     async tell(order) {
       const [now, before] = [child, words.length];
