@@ -6,10 +6,14 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Dovecot } from '../lab/dovecot.ts';
+import { askAgent } from '../../agent/cli/client.ts';
+import { exitCodeOf } from '../../agent/cli/render-check.ts';
 import { createLab } from '../lab/lab.ts';
 import type { Lab, Owner } from '../lab/lab.ts';
 import type { Postfix } from '../lab/postfix.ts';
 import { waitFor } from '../lab/wait.ts';
+import { cases, relayAddress, zonesOf } from '../agent/probe/domain/domains.ts';
+import { startZoneServer } from '../agent/probe/domain/zone-server.ts';
 import { relayUsers } from './estate.ts';
 import { startProgram } from './programs.ts';
 
@@ -28,8 +32,10 @@ type Site = {
   readonly relay: Postfix;
   readonly local: Postfix;
   readonly start: (trip: object) => Promise<void>;
-  /** What `mailferry check roundtrip` says, with its exit code. */
-  readonly check: (...words: readonly string[]) => Promise<Checked & { readonly code: number }>;
+  /** What the agent answers to `check`, and how `mailferry check` would end. */
+  readonly check: (what?: string, now?: 'now') => Promise<Checked & { readonly code: number }>;
+  /** The same by the program itself. */
+  readonly program: (...words: readonly string[]) => Promise<{ readonly code: number; readonly out: string }>;
   /** Mails in the agent's own queue. */
   readonly queued: () => Promise<number>;
 };
@@ -37,6 +43,7 @@ type Site = {
 async function createSite(t: Owner, options: { readonly loginOfLocal?: string } = {}): Promise<Site> {
   const lab = createLab(t);
   const agentPort = await lab.freePort();
+  const names = await startZoneServer(t, zonesOf(cases));
   const provider = await lab.dovecot({ users: { [address]: password, [outside]: password } });
   const back = '[127.0.0.1]:' + agentPort;
   const [relay, local] = await Promise.all([
@@ -99,6 +106,12 @@ async function createSite(t: Owner, options: { readonly loginOfLocal?: string } 
     ],
     submission: { port: agentPort, users: [{ name: 'nas', password: secret, senders: ['@example.org'] }] },
     probe: {
+      certificates: {},
+      domain: {
+        resolver: '127.0.0.1:' + names.resolver.port,
+        domains: [{ name: 'well.test', selectors: ['s1'] }],
+        relayAddresses: [relayAddress],
+      },
       roundTrips: [
         { id: 'way', from: address, to: outside, account: 'office', intervalSeconds: 3, lateSeconds: 60, ...trip },
       ],
@@ -118,20 +131,26 @@ async function createSite(t: Owner, options: { readonly loginOfLocal?: string } 
       });
       lab.onStop(() => agent.stop());
     },
-    check: async (...words) => {
-      const { code, out } = await run(folder, ['check', 'roundtrip', ...words]);
-      return { ...(JSON.parse(out) as Checked), code }; // the documented answer
+    check: async (what = 'roundtrip', now) => {
+      const asked = { what, ...(now === undefined ? {} : { now }) };
+      const checked = (await ask(folder, 'check', asked)) as Checked; // the documented answer
+      return { ...checked, code: exitCodeOf(checked) };
     },
-    queued: async () => {
-      const { out } = await run(folder, ['queue', 'list']);
-      return (JSON.parse(out) as { readonly total: number }).total; // likewise
-    },
+    program: (...words) => run(folder, ['check', ...words]),
+    queued: async () => ((await ask(folder, 'queue list', {})) as { readonly total: number }).total, // likewise
   };
+}
+
+async function ask(folder: string, command: string, given: Readonly<Record<string, string>>): Promise<unknown> {
+  const path = join(folder, 'state', 'agent.sock');
+  const answer = await askAgent({ path, request: { command, arguments: given }, timeoutMs: 300_000 });
+  if (answer.ok !== true) throw new Error(command + ': ' + JSON.stringify(answer));
+  return answer.value;
 }
 
 function run(folder: string, command: readonly string[]): Promise<{ readonly code: number; readonly out: string }> {
   const main = fileURLToPath(new URL('../../agent/cli/main.ts', import.meta.url));
-  const args = [main, '--config', join(folder, 'agent.yaml'), ...command, '--json'];
+  const args = [main, '--config', join(folder, 'agent.yaml'), ...command];
   return new Promise((resolve) => {
     const child = execFile(process.execPath, args, { timeout: 300_000 }, (_error, out) => {
       resolve({ code: child.exitCode ?? -1, out });
@@ -177,7 +196,7 @@ test('a probe by way of the local mail server comes back, its legs add up, and n
   const top = 'From: <x@outside.example>\r\nTo: <' + outside + '>\r\nSubject: forged\r\n';
   await provider.put(outside, Buffer.from(top + forged + '\r\n\r\nHello\r\n'));
   await site.start({ via: 'local', handIn: { host: local.host, port: local.smtp, tls: 'none' }, intervalSeconds: 600 });
-  const checked = await site.check('now');
+  const checked = await site.check('roundtrip', 'now');
   assert.match(textOf(checked), /^back after /);
   assert.equal(checked.code, 0);
   const { legs, total } = legsOf(textOf(checked));
@@ -188,6 +207,21 @@ test('a probe by way of the local mail server comes back, its legs add up, and n
   await waitFor('only the forged mail at the provider', async () => (await provider.count(outside)) === 1, patient);
   await waitFor('the forged mail', async () => (await local.mails(address)).length >= 1, patient);
   const mails = await local.mails(address);
+  const [told, json] = [await site.program('roundtrip'), await site.program('tls', 'now', '--json')];
+  assert.match(told.out, /^ROUNDTRIP OK - 1 finding, all well\n {2}OK +way roundtrip: back after /);
+  assert.equal(told.code, 0);
+  const certificates = JSON.parse(json.out) as Checked; // the documented answer
+  assert.deepEqual([certificates.level, json.code], ['ok', 0]);
+  const servers = certificates.findings.map(({ target }) => target).toSorted();
+  assert.deepEqual(
+    servers,
+    [provider.host + ':' + provider.pop3s, site.relay.host + ':' + site.relay.submission].toSorted(),
+  );
+  const domain = await site.check('domain');
+  assert.deepEqual(
+    domain.findings.filter(({ target }) => target === 'well.test').map(({ level }) => level),
+    ['ok', 'ok', 'ok', 'ok'],
+  );
   const subjects = mails.map((bytes) => /^Subject: (.*)$/m.exec(bytes.toString('latin1'))?.[1]);
   assert.deepEqual(subjects, ['forged']);
 });
@@ -196,14 +230,14 @@ test('a probe whose relay is dead is late, then lost, and does not stay in the q
   const site = await createSite(t);
   await site.relay.crash();
   await site.start({ lateSeconds: 2, lostSeconds: 8, intervalSeconds: 600 });
-  const late = await site.check('now');
+  const late = await site.check('roundtrip', 'now');
   assert.match(textOf(late), /^late: .*waits in the queue of the agent: .*ECONNREFUSED/);
   assert.equal(late.code, 1);
   const lost = await untilText(site, /^lost: not back after 8\.0 s; it waits in the queue of the agent: /);
   assert.equal(lost.code, 2);
   assert.match(lost.findings[0]?.remedy ?? '', /mailferry queue list/);
   await waitFor('it is taken out of the queue', async () => (await site.queued()) === 0, patient);
-  const again = await site.check('now');
+  const again = await site.check('roundtrip', 'now');
   assert.deepEqual([again.level, again.code], ['critical', 2], 'asked again so soon, no new probe is sent');
   assert.equal(await site.queued(), 0);
 });
@@ -211,7 +245,7 @@ test('a probe whose relay is dead is late, then lost, and does not stay in the q
 test('a probe whose provider is dead is late on its way back, and known again when it comes', async (t) => {
   const site = await createSite(t);
   await site.start({ lateSeconds: 4, lostSeconds: 600, intervalSeconds: 4 });
-  assert.match(textOf(await site.check('now')), /^back after /);
+  assert.match(textOf(await site.check('roundtrip', 'now')), /^back after /);
   await site.provider.crash();
   const late = await untilText(
     site,
@@ -230,7 +264,7 @@ test('a local mail server that cannot log in to the agent shows as a probe that 
   const { local } = site;
   const handIn = { host: local.host, port: local.smtp, tls: 'none' };
   await site.start({ via: 'local', handIn, lateSeconds: 3, lostSeconds: 600, intervalSeconds: 600 });
-  const late = await site.check('now');
+  const late = await site.check('roundtrip', 'now');
   assert.match(textOf(late), /^late: .*the local mail server took it and has not handed it to the agent/);
   assert.equal(late.code, 1);
   assert.match(late.findings[0]?.remedy ?? '', /relay host/);
@@ -242,8 +276,12 @@ test('a local mail server that is dead shows at once', async (t) => {
   const { local } = site;
   await local.crash();
   await site.start({ via: 'local', handIn: { host: local.host, port: local.smtp, tls: 'none' }, intervalSeconds: 600 });
-  const refused = await site.check('now');
-  assert.match(textOf(refused), /^nobody took the probe: .*ECONNREFUSED/);
+  const refused = await site.program('roundtrip', 'now');
+  assert.match(
+    refused.out,
+    /^ROUNDTRIP CRITICAL - 1 of 1 finding: way roundtrip: nobody took the probe: .*ECONNREFUSED/,
+  );
+  assert.match(refused.out, /\n +-> Look at the local mail server/);
   assert.equal(refused.code, 2);
 });
 
@@ -251,7 +289,7 @@ test('a probe that bounces behind the relay is told as bounced, and no mailbox g
   const site = await createSite(t);
   // The relay takes it, and learns from the mailbox's server that there is no such user.
   await site.start({ to: 'nobody@provider.example', intervalSeconds: 600 });
-  const bounced = await site.check('now');
+  const bounced = await site.check('roundtrip', 'now');
   assert.match(textOf(bounced), /^came back as undeliverable: .*nobody@provider\.example/);
   assert.equal(bounced.code, 2);
   await waitFor('the report is gone from the mailbox', async () => (await site.provider.count(address)) === 0, patient);
@@ -261,7 +299,7 @@ test('a probe that bounces behind the relay is told as bounced, and no mailbox g
 test('a probe that the relay refuses is told as bounced with its words, and waits for nobody', async (t) => {
   const site = await createSite(t);
   await site.start({ to: 'someone@nowhere.example', intervalSeconds: 600 });
-  const bounced = await site.check('now');
+  const bounced = await site.check('roundtrip', 'now');
   assert.match(textOf(bounced), /^the relay refused the probe: .*554/);
   assert.equal(bounced.code, 2);
   await waitFor('an empty queue', async () => (await site.queued()) === 0, patient);

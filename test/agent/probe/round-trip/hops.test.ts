@@ -48,7 +48,7 @@ test("what stands below our own line is nobody's word, and without our line ther
 
 test('of several signatures one that passes is enough; comments are not read', () => {
   const seen = reads(
-    'Authentication-Results: mx.example; dkim=fail (spf=pass in a comment) header.d=a.example; dkim=pass header.d=b.example; spf=softfail\r\n',
+    'Authentication-Results: mx.example; dkim=fail (as a comment; spf=pass dmarc=pass) header.d=a.example; dkim=pass header.d=b.example; spf=softfail\r\n',
     'Received: from nas ([198.51.100.7]) by smtp.relay.example; no date\r\n',
   );
   assert.deepEqual(seen.authentication, { spf: 'softfail', dkim: 'pass' });

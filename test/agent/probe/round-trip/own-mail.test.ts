@@ -53,6 +53,7 @@ test('a line that a server has folded or written in other letters is still ours'
 test('forged, altered, foreign, doubled and unknown tokens are ordinary mail', async () => {
   const { probe, read, table, token } = createRig();
   const other = createToken(Buffer.alloc(32, 7)); // of another agent
+  table.add(other.id, 'way', 1_000); // so that the proof alone is in the way
   const never = createToken(table.key()); // proved, but not sent by us as far as we know
   const [, id = '', proof = ''] = /: 1 (\S+) (\S+)/.exec(token.line) ?? [];
   const wrong = (line: string): string => probe.replace(token.line, tokenHeader + ': ' + line);
