@@ -7,7 +7,6 @@ import type { LookupFunction, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, rootCertificates } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
-import { WebSocket, createWebSocketStream } from 'ws';
 import { codeOf, describe } from '#shared/failure.ts';
 import { maxMessageBytes } from '#shared/wire.ts';
 import { explainDates, isCertificateCode, isDateCode } from './certificate-trouble.ts';
@@ -132,6 +131,7 @@ async function startTls(
 
 /** The line is verified already: the upgrade only adds frames. */
 async function upgrade(socket: Duplex, url: string, deadline: AbortSignal): Promise<Duplex> {
+  const { WebSocket, createWebSocketStream } = await import('ws'); // with HTTP it is 6 MB, and few need it
   const web = new WebSocket(url, 'mqtt', {
     createConnection: () => socket,
     perMessageDeflate: false,
