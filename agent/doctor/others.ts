@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { randomBytes } from 'node:crypto';
 import { codeOf, describe } from '#shared/failure.ts';
-import { heldClientIdOf } from '#shared/topics.ts';
+import { heldClientIdOf, topicOf } from '#shared/topics.ts';
 import type { Address } from '#shared/topics.ts';
 import { ConnectError, openSocket } from '../net/socket.ts';
 import type { Endpoint } from '../net/socket.ts';
@@ -15,7 +15,7 @@ import type { Trial } from './finding.ts';
 
 const limitMs = 15_000;
 
-/** A login as the agent's own, under a name that does not push the agent out. */
+/** A login as the agent's own, under a name that does not push the agent out, and whether it may hear its acknowledgements. */
 export async function tryBroker(options: {
   readonly url: string;
   readonly user: string;
@@ -36,7 +36,14 @@ export async function tryBroker(options: {
     connectTimeout: limitMs,
     ...(ca === undefined ? {} : { ca }),
   });
-  client.on('connect', () => resolve(well('logged in at ' + url + ' as ' + user)));
+  client.on('connect', () => {
+    const topic = topicOf(address, 'ack');
+    client.subscribe(topic, { qos: 1 }, (error, granted) => {
+      // 128 is a refusal (MQTT 3.1.1 section 3.9.3); the library gives it as an error too.
+      const isGranted = error === null && (granted ?? []).every(({ qos }) => qos < 128);
+      resolve(isGranted ? well('logged in at ' + url + ' as ' + user) : trialOfRights(url, user, topic));
+    });
+  });
   client.on('error', (error) => resolve(trialOfBroker(error, url)));
   client.on('close', () => resolve(trialOfBroker(new Error('the broker closed the connection'), url)));
   try {
@@ -45,6 +52,15 @@ export async function tryBroker(options: {
     client.end(true);
   }
 }
+
+const trialOfRights = (url: string, user: string, topic: string): Trial =>
+  wrong({
+    option: ['user'],
+    found: 'the broker at ' + url + ' lets ' + user + ' in but not read ' + topic,
+    expected: 'the rights of an agent: without acknowledgements every report is kept for ever',
+    remedy:
+      'set the rights at the broker as collector/broker/README.md lists them; tenant and agent must be those of the account',
+  });
 
 function trialOfBroker(error: unknown, url: string): Trial {
   const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
