@@ -2,6 +2,7 @@
 // browser: an agent whose page nobody opens pays for a socket.
 import { hostname } from 'node:os';
 import { isIP } from 'node:net';
+import { dirname } from 'node:path';
 import { UserError, describe } from '#shared/failure.ts';
 import { readPem } from '#shared/pem.ts';
 import type { Loaded } from '#shared/config.ts';
@@ -81,6 +82,7 @@ async function openServing(setup: PageSetup, password: PagePassword): Promise<Se
     tryOut: createTryOut({ loaded: current, clock, log }),
     deviceLogin: createDeviceLogin({ loaded: current, clock, signal: base.lifecycle.signal }),
     devices: new Map(),
+    commandLine: createCommandLine(base),
     failed: (error) => log.error({ error: describe(error) }, 'page failed'),
     logLines: setup.logLines,
     usersFile: usersFileOf(state.folder),
@@ -102,6 +104,22 @@ async function openServing(setup: PageSetup, password: PagePassword): Promise<Se
     clock,
     log,
   });
+}
+
+/** One at a time: each may hold a whole log in memory. */
+function createCommandLine({ clock, loaded }: PageSetup['base']): PageWork['commandLine'] {
+  let last: Promise<unknown> = Promise.resolve();
+  return (args) => {
+    const result = last.then(async () => {
+      const { runCli } = await import('./cli/program.ts');
+      let out = '';
+      const add = (text: string): void => void (out += text);
+      const terminal = { out: add, error: add, folder: dirname(loaded.file), now: clock.now, clock };
+      return { code: await runCli(['--config', loaded.file, ...args], terminal), out };
+    });
+    last = result.catch(() => {});
+    return result;
+  };
 }
 
 /** A session that was left open is not enough to lock its owner out. */

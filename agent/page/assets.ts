@@ -30,7 +30,7 @@ a { color: var(--accent); } p { max-width: 46em; }
 .card, table, dl, .form { background: var(--surface); border: 1px solid var(--line); border-radius: 10px; }
 .card { padding: 6px 18px 16px; margin: 14px 0; } .card.error { border-left: 6px solid var(--error); } .card.warning { border-left: 6px solid var(--warning); }
 table { width: 100%; border-collapse: separate; border-spacing: 0; overflow: hidden; }
-th, td { padding: 9px 14px; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
+th, td { min-width: 4.5em; padding: 9px 14px; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 tbody tr:last-child td { border-bottom: 0; } th { color: var(--muted); font-size: .85rem; font-weight: 600; }
 dl { margin: 0; padding: 4px 16px; } dl > div { display: grid; grid-template-columns: minmax(7em, 13em) minmax(0, 1fr); gap: 2px 14px; padding: 7px 0; border-bottom: 1px solid var(--line); }
 dl > div:last-child { border: 0; } dt { color: var(--muted); } dd { margin: 0; }
@@ -57,7 +57,7 @@ code, .mono { font-family: ui-monospace, Consolas, monospace; } .secret { font-s
 @media (max-width: 700px) {
   header { padding: 10px 14px 0; } main { padding: 12px 14px 40px; } nav { flex-wrap: nowrap; overflow-x: auto; } nav a { white-space: nowrap; }
   thead { position: absolute; left: -9999px; } table, tbody, tr, td { display: block; width: 100%; } tr { padding: 8px 0; border-bottom: 1px solid var(--line); } tbody tr:last-child { border: 0; }
-  td { border: 0; padding: 4px 14px; display: grid; grid-template-columns: 8.5em 1fr; gap: 10px; } td::before { content: attr(data-label); color: var(--muted); font-size: .85rem; } td > * { grid-column: 2; } td[data-label=""]::before { content: none; } td[data-label=""] { display: block; }
+  td { min-width: 0; border: 0; padding: 4px 14px; display: grid; grid-template-columns: 8.5em 1fr; gap: 10px; } td::before { content: attr(data-label); color: var(--muted); font-size: .85rem; } td > * { grid-column: 2; } td[data-label=""]::before { content: none; } td[data-label=""] { display: block; }
   dl > div { grid-template-columns: minmax(0, 1fr); }
 }
 `;

@@ -2,6 +2,7 @@
 // answer. A command that is added to the table is here without another line.
 import type { Command } from '../control/commands.ts';
 import { isRecord } from '#shared/json.ts';
+import { checkups } from './checkup-page.ts';
 import { html } from './html.ts';
 import type { Content, Html } from './html.ts';
 import { facts, page, table, token } from './layout.ts';
@@ -27,6 +28,7 @@ export function showCommands(work: PageWork, visit: Visit): PageAnswer {
       visit,
       say('Commands'),
       html`<p>${say('The same commands as those of the command line.')}</p>`,
+      checkups(visit),
       table(heads, rows),
     ),
   );

@@ -1,4 +1,5 @@
 // Which address is which page. The first pattern that fits answers; what is in brackets is handed on.
+import { postDoctor, postSupport } from './checkup-page.ts';
 import { showCommand, showCommands, postCommand } from './command-page.ts';
 import { showDevice } from './device-page.ts';
 import { local, mailbox, relay, submission } from './entries.ts';
@@ -62,6 +63,8 @@ const routes: readonly Route[] = [
   ],
   ['GET', /^\/device\/([0-9a-f]{24})$/, showDevice],
   ['GET', /^\/log$/, showLog],
+  ['POST', /^\/doctor$/, postDoctor],
+  ['POST', /^\/support$/, postSupport],
   ['GET', /^\/commands$/, showCommands],
   ['GET', /^\/commands\/([^/]+)$/, showCommand],
   ['POST', /^\/commands\/([^/]+)$/, postCommand],

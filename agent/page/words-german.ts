@@ -32,6 +32,8 @@ export const german = {
   'Asked once, for the first fetch of this mailbox.': 'Wird einmal gefragt, für den ersten Abruf dieses Postfachs.',
   'Asking the provider for a code …': 'Der Anbieter wird um einen Code gebeten …',
   Back: 'Zurück',
+  'Check everything': 'Alles prüfen',
+  Checked: 'Geprüft',
   Code: 'Code',
   'Log in again': 'Neu anmelden',
   'Log in at the provider': 'Beim Anbieter anmelden',
@@ -162,6 +164,7 @@ export const german = {
   'Runs since': 'Läuft seit',
   Save: 'Speichern',
   'Save as a file': 'Als Datei sichern',
+  'Save a file for whoever helps': 'Eine Datei für Helfer sichern',
   'Saved, not in use yet': 'Gespeichert, noch nicht in Gebrauch',
   'Saved. At the next start of the agent these count: {list}':
     'Gespeichert. Ab dem nächsten Start des Agenten gelten: {list}',
@@ -185,6 +188,8 @@ export const german = {
   State: 'Zustand',
   Subject: 'Betreff',
   Test: 'Testen',
+  'The check looks at every server, login, name, certificate, disk and clock, one login each; it takes up to a minute. The file holds configuration, state and log, without passwords, addresses and mails.':
+    'Die Prüfung sieht jeden Server, jede Anmeldung, Namen, Zertifikate, Platte und Uhr an, mit je einer Anmeldung; sie dauert bis zu einer Minute. Die Datei enthält Konfiguration, Stand und Protokoll, ohne Passwörter, Adressen und Mails.',
   'The entry and its stored password go. Mails at the provider and in the queue stay where they are.':
     'Der Eintrag und sein gespeichertes Passwort werden gelöscht. Mails beim Anbieter und in der Warteschlange bleiben, wo sie sind.',
   'The last lines since the agent was started; the whole log is where the system keeps it.':
@@ -233,6 +238,7 @@ export const german = {
   'Warnings and errors only': 'Nur Warnungen und Fehler',
   well: 'in Ordnung',
   What: 'Was',
+  'What helps': 'Was hilft',
   'What it does': 'Was er tut',
   'What was changed is meant so: go on': 'Was geändert wurde, ist so gemeint: weitermachen',
   When: 'Wann',

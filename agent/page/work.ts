@@ -50,6 +50,8 @@ export type PageWork = {
   readonly devices: Map<string, DeviceJob>;
   /** An error that is no person's doing, for the log. */
   readonly failed: (error: unknown) => void;
+  /** Runs the command line in this process, with the configuration of this agent: what it has and the table has not. */
+  readonly commandLine: (args: readonly string[]) => Promise<{ readonly code: number; readonly out: string }>;
   /** The newest first. */
   readonly logLines: () => readonly LogLine[];
   readonly usersFile: string;

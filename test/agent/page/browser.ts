@@ -34,7 +34,7 @@ export async function openBrowser(
     ...(device === 'phone' && { colorScheme: 'dark' }),
   });
   const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(90_000);
   const complaints: string[] = [];
   page.on('console', (message) => {
     const isAnswer = /status of 4\d\d/.test(message.text());

@@ -87,6 +87,7 @@ export async function openSite(
     },
     deviceLogin: () => Promise.reject(new UserError('no provider here')),
     devices: new Map(),
+    commandLine: async (args) => ({ code: 0, out: args.join(' ') }),
     failed: () => {},
     logLines: () => [{ at: clock.now(), level: 'error', text: '<b>bold</b> failure' }],
     usersFile: join(folder, 'users.json'),

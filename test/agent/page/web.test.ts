@@ -368,6 +368,44 @@ test('users of submission are added, get another password and go; a password is 
   );
 });
 
+test('the doctor is shown as a table, the file for helpers is downloaded, and both ask for the token', async (t) => {
+  const finding = {
+    check: 'mailbox <info>',
+    place: 'agent.yaml:6',
+    found: 'refused',
+    expected: 'a login',
+    remedy: 'look',
+  };
+  const report = JSON.stringify({
+    ok: false,
+    findings: [
+      { ...finding, level: 'error' },
+      { ...finding, level: 'note' },
+    ],
+  });
+  const asked: string[] = [];
+  const { logIn, ask } = await openSite(t, {
+    work: {
+      commandLine: async (args) => {
+        asked.push(args.join(' '));
+        return { code: 1, out: args[0] === 'doctor' ? report : 'the bundle' };
+      },
+    },
+  });
+  const { post, cookie } = await logIn();
+  for (const path of ['/doctor', '/support'])
+    assert.equal((await ask('POST', path, { headers: { cookie } })).status, 403);
+  assert.deepEqual(asked, []);
+  const { body } = await post('/doctor');
+  assert.match(
+    body,
+    /mailbox &lt;info&gt;[\s\S]*light error[\s\S]*refused[\s\S]*a login[\s\S]*look[\s\S]*agent\.yaml:6/,
+  );
+  const file = await post('/support');
+  assert.deepEqual([file.body, file.headers['content-type']], ['the bundle', 'application/octet-stream']);
+  assert.deepEqual(asked, ['doctor --json', 'support-bundle --out -']);
+});
+
 test('a body that is too large, of another kind, or a broken address is refused with a word', async (t) => {
   const { ask, logIn } = await openSite(t);
   const { cookie } = await logIn();
