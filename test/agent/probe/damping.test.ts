@@ -51,6 +51,8 @@ test('one answer that says otherwise begins anew', () => {
   ]);
   const told = play([0, 'listed'], [10, 'listed'], [20, 'clean'], [50, 'listed'], [81, 'clean'], [141, 'clean']);
   assert.deepEqual(told, ['none', 'warning', 'warning', 'warning', 'warning', 'none']);
+  const slow = play([0, 'listed'], [10, 'listed'], [20, 'clean'], [50, 'clean'], [80, 'clean']);
+  assert.deepEqual(slow, ['none', 'warning', 'warning', 'warning', 'none'], 'taken back more slowly than told');
 });
 
 test('another accusation is another listing, and the first one stays until it is sure', () => {
