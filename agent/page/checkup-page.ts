@@ -43,7 +43,7 @@ export async function postDoctor(work: PageWork, visit: Visit): Promise<PageAnsw
         report.findings.map(({ check, level, place, found, expected, remedy }) => [
           told(check),
           light(lightOf(level), told(found)),
-          html`${expected !== '' && html`<div>${told(expected)}</div>`}${told(remedy)}
+          html`${expected !== '' && html`<div>${say('Expected:')} ${told(expected)}</div>`}${told(remedy)}
             <div class="muted">${place}</div>`,
         ]),
       )

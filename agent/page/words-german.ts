@@ -64,6 +64,7 @@ export const german = {
   'Empty: the stored one stays.': 'Leer: das gespeicherte bleibt.',
   'Empty: this machine (127.0.0.1).': 'Leer: dieses Gerät (127.0.0.1).',
   Encryption: 'Verschlüsselung',
+  'Expected:': 'Erwartet:',
   'fetch all of them': 'alle abholen',
   'Fetch every (seconds)': 'Abholen alle (Sekunden)',
   'Fetch now': 'Jetzt abholen',
