@@ -7,9 +7,6 @@ import { setFlagsFromString } from 'node:v8';
 // 100 MB would cost 55 MB of memory, and page faults. Kept at its first size it costs 17 MB and less time. Must be said
 // before anything is loaded, since loading makes it grow.
 setFlagsFromString('--semi-space-growth-factor=1');
-// The optimizing compiler comes for what really runs often, as a large mail does. Otherwise 4 MB of it would be in memory
-// because of rounds in which nothing happens.
-setFlagsFromString('--invocation-count-for-turbofan=100000');
 // What is compiled once is kept beside the program, where only its owner can write: without the compiler of the types the
 // process has 25 MB less. Where it cannot be written nothing is kept.
 enableCompileCache(join(import.meta.dirname, '..', '.compiled'));

@@ -6,11 +6,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bundleName, writeBundle } from '../agent/package/bundle.ts';
+import { launchFlags } from '../agent/package/launch.ts';
 import { oldestNode } from './lab/oldest-node.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'mailferry-bundle-'));
 await writeBundle(folder);
-const agent = [await oldestNode(), join(folder, bundleName), 'run'];
+const agent = [await oldestNode(), ...launchFlags, join(folder, bundleName), 'run'];
 const parts = process.argv.length > 2 ? process.argv.slice(2) : ['test/flow'];
 const child = spawn(process.execPath, [join(import.meta.dirname, 'run.ts'), ...parts], {
   stdio: 'inherit',

@@ -46,9 +46,8 @@ export async function writeBundle(folder: string, version = readVersion()): Prom
 
 /**
  * In memory, with all paths seen from the repository: the map holds paths, and where the bundle is written to must not
- * show in it. Names are kept, so that a stack trace says something even without the map; comments and blanks are not,
- * since the text of a program stays in memory as long as it runs. ASCII, because one other letter makes V8 keep two bytes
- * for each letter of the file.
+ * show in it. As short as it gets, since the text of a program stays in memory as long as it runs; what a stack trace meant
+ * is told by the map. ASCII, because one other letter makes V8 keep two bytes for each letter of the file.
  */
 async function compile(
   version: string,
@@ -69,6 +68,7 @@ async function compile(
     charset: 'ascii',
     minifyWhitespace: true,
     minifySyntax: true,
+    minifyIdentifiers: true,
     lineLimit: 160, // an uncaught error shows the line that it came from, whole
     legalComments: 'none', // LICENSES.txt has them whole
     sourcemap: 'linked',

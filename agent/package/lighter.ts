@@ -96,11 +96,17 @@ function builtinModule(path: string): string {
   ].join('\n');
 }
 
-/** Packages that others use when they happen to be there. Here they never are. */
+/**
+ * Packages that others use when they happen to be there, and here never are; and tables of East Asian charsets, half a megabyte
+ * for an IMAP client that is only told that there is mail, and decodes none.
+ */
 export const withoutExtras: Plugin = {
   name: 'without-extras',
   setup(build) {
     build.onResolve({ filter: /^supports-color$/ }, ({ path }) => ({ path, namespace: 'extra' }));
+    build.onResolve({ filter: /^\.\/tables\/[a-z0-9-]+\.json$/ }, ({ path, importer }) =>
+      importer.includes('/iconv-lite/') ? { path, namespace: 'extra' } : undefined,
+    );
     build.onLoad({ filter: /./, namespace: 'extra' }, () => ({ contents: 'module.exports = {};' }));
   },
 };

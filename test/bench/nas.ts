@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as pass } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { bundleName, writeBundle } from '../../agent/package/bundle.ts';
+import { launchEnvironment, launchFlags } from '../../agent/package/launch.ts';
 import type { Runner } from '../flow/programs.ts';
 import { createLab } from '../lab/lab.ts';
 import type { Lab } from '../lab/lab.ts';
@@ -56,8 +57,8 @@ async function prepareRunner(lab: Lab, node: string, source: boolean): Promise<R
   if (source) return { command: node, args: [main] };
   const folder = join(lab.dir, 'bundle');
   await writeBundle(folder);
-  const env = { NODE_COMPILE_CACHE: join(lab.dir, 'compiled') };
-  return { command: node, args: [join(folder, bundleName), 'run'], env };
+  const env = { ...launchEnvironment, NODE_COMPILE_CACHE: join(lab.dir, 'compiled') };
+  return { command: node, args: [...launchFlags, join(folder, bundleName), 'run'], env };
 }
 
 type Around = { readonly lab: Lab; readonly runner: Runner; readonly quick: boolean; readonly peers: boolean };

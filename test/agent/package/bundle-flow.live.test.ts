@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { bundleName, writeBundle } from '../../../agent/package/bundle.ts';
+import { launchFlags } from '../../../agent/package/launch.ts';
 import { createLab } from '../../lab/lab.ts';
 import { oldestNode } from '../../lab/oldest-node.ts';
 
@@ -15,7 +16,7 @@ test('the flow tests pass on the bundle under the oldest Node', { timeout: 290_0
   const lab = createLab(t);
   const folder = join(lab.dir, 'bundle');
   await writeBundle(folder);
-  const agent = [await oldestNode(), join(folder, bundleName), 'run'];
+  const agent = [await oldestNode(), ...launchFlags, join(folder, bundleName), 'run'];
   const flow = join(import.meta.dirname, '../../flow');
   const files = chosen.map((name) => join(flow, name + '.live.test.ts'));
   const child = spawn(process.execPath, ['--test', '--test-concurrency=1', '--test-reporter=tap', ...files], {

@@ -19,6 +19,7 @@ import { parse } from 'yaml';
 import { readVersion } from '#shared/version.ts';
 import { bundleName } from '../../../agent/package/bundle.ts';
 import type { Catalogue } from '../../../agent/package/catalogue.ts';
+import { launchEnvironment, launchFlags } from '../../../agent/package/launch.ts';
 import { writeRelease } from '../../../agent/package/release.ts';
 import { createLab } from '../../lab/lab.ts';
 import { oldestNode } from '../../lab/oldest-node.ts';
@@ -165,6 +166,21 @@ test('the files of the container ask for no rights and nothing from the network 
   const start = last.findIndex(({ word }) => word === 'ENTRYPOINT');
   assert.ok(user >= 0 && user < start && !/^(?:0|root)\b/.test(last[user]?.text ?? '0'));
   assert.ok(last.some(({ word }) => word === 'HEALTHCHECK'));
+
+  // Whoever starts it says the same to Node.
+  const places = read(folder, '../spk/files/target/bin/places').toString();
+  assert.ok(
+    places.includes("\n  node_options='" + launchFlags.join(' ') + "'\n"),
+    'the package for DSM: ' + launchFlags,
+  );
+  assert.deepEqual(JSON.parse(last[start]?.text ?? ''), ['node', ...launchFlags, '/app/mailferry-agent.mjs']);
+  for (const [name, value] of Object.entries(launchEnvironment)) {
+    assert.ok(places.includes('\n  export ' + name + '=' + value + '\n'), name);
+    assert.ok(
+      last.some(({ word, text }) => word === 'ENV' && text.includes(name + '=' + value)),
+      name,
+    );
+  }
 
   const compose: unknown = parse(read(folder, 'compose.yaml').toString());
   assert.deepEqual(compose, {
