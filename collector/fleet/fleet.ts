@@ -76,12 +76,25 @@ export function createFleet(options: {
     if (known !== undefined) return known;
     if (members.size >= maxAgents)
       throw new Error('Cannot take agent ' + key + ': there are ' + members.size + ' already');
-    statements.addAgent.run(origin.tenant, origin.agent);
+    addAgent(origin);
     const rowId = Number(statements.findAgent.get(origin.tenant, origin.agent)?.['id']);
     const member = createMember(rowId, origin, clock.monotonic());
     members.set(key, member);
     log.info({ tenant: origin.tenant, agent: origin.agent }, 'a new agent');
     return member;
+  }
+
+  /**
+   * Without waiting for the disk: thousands may come at once, after a restore; the commit that counts something of the agent
+   * brings its row to the disk too, since the log is written in order. Not within a transaction.
+   */
+  function addAgent(origin: Origin): void {
+    db.exec('PRAGMA synchronous=NORMAL');
+    try {
+      statements.addAgent.run(origin.tenant, origin.agent);
+    } finally {
+      db.exec('PRAGMA synchronous=FULL');
+    }
   }
 
   function heard(member: Member): void {
@@ -141,6 +154,7 @@ export function createFleet(options: {
   function applyGroup(entries: readonly Entry[]): void {
     const done: (() => void)[] = [];
     const before = new Map<string, number>();
+    for (const { origin } of entries) memberOf(origin); // a new one cannot be added within the transaction
     transaction(db, () => {
       for (const entry of entries) {
         const key = keyOf(entry.origin) + ' ' + entry.batch.outbox;
