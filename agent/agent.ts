@@ -19,8 +19,8 @@ import type { LogLine } from './page/work.ts';
 import { createKnownState } from './known-state.ts';
 import { createReloading } from './reloading.ts';
 import type { Reloaded } from './reloading.ts';
-import { setUpRemote } from './remote-setup.ts';
-import type { RemoteSetup } from './remote-setup.ts';
+import { followRemote } from './remote-setup.ts';
+import type { FollowedRemote } from './remote-setup.ts';
 import { closeRooms, openHeld, openRooms } from './rooms.ts';
 import type { Ground, Reopen, Rooms } from './rooms.ts';
 import { countQueued, openState } from './state.ts';
@@ -72,7 +72,7 @@ export function createAgent(options: AgentOptions): Agent {
     known.remember();
     forgetStopReason(folder);
     const rooms: Rooms = {};
-    const grounds: Omit<Ground, 'lifecycle' | 'remote'> = {
+    const ground: Omit<Ground, 'lifecycle' | 'remote'> = {
       loaded,
       config: loaded.value,
       clock,
@@ -83,9 +83,7 @@ export function createAgent(options: AgentOptions): Agent {
       version: options.version,
       onDoubt: (reason) => hold.doubt(reason),
     };
-    const remote =
-      loaded.value.report === undefined ? undefined : setUpRemote(grounds, (reply) => rooms.telemetry?.reply(reply));
-    const ground: Omit<Ground, 'lifecycle'> = { ...grounds, ...(remote && { remote }) };
+    const followed = followRemote(ground, (reply) => rooms.telemetry?.reply(reply));
     const identity = createIdentity({
       db: state.db,
       marks: readMarks(state.folder),
@@ -95,7 +93,9 @@ export function createAgent(options: AgentOptions): Agent {
     let reopen: Reopen | undefined;
     const baseOf = (inside: Lifecycle): Ground => {
       const now = reloading.current();
-      return { ...ground, loaded: now, config: now.value, lifecycle: inside };
+      followed.take(now.value);
+      const remote = followed.current();
+      return { ...ground, loaded: now, config: now.value, lifecycle: inside, ...(remote && { remote }) };
     };
     const hold = createHold({
       identity,
@@ -118,7 +118,7 @@ export function createAgent(options: AgentOptions): Agent {
     const { logLines = () => [] } = options;
     await openControl(
       { ...ground, lifecycle },
-      { version: options.version, startedAt, rooms, hold, reload, logLines, remote },
+      { version: options.version, startedAt, rooms, hold, reload, logLines, remote: followed },
     );
     const { tenant, agent } = loaded.value;
     log.info({ tenant, agent, version: options.version }, 'agent started');
@@ -160,7 +160,7 @@ async function openControl(
     readonly hold: Hold;
     readonly reload: () => Promise<Reloaded>;
     readonly logLines: () => readonly LogLine[];
-    readonly remote: RemoteSetup | undefined;
+    readonly remote: FollowedRemote;
   },
 ): Promise<void> {
   const { rooms } = info;
@@ -180,7 +180,7 @@ async function openControl(
       queue: rooms.send?.queue.summary() ?? null,
       dnsbl: rooms.probe?.results() ?? [],
       report: rooms.telemetry?.health() ?? null,
-      proposed: info.remote?.work.changes.list().length ?? 0,
+      proposed: info.remote.current()?.work.changes.list().length ?? 0,
       local: rooms.local === undefined ? null : { problem: rooms.local.problem() ?? '' },
       quarantine: rooms.receive?.quarantine.summary() ?? null,
       scanners: rooms.receive?.scanners() ?? [],
@@ -193,10 +193,10 @@ async function openControl(
     quarantine: () => rooms.receive?.quarantine,
     confirm: async (account, answer) => (await rooms.receive?.confirm(account, answer)) ?? [],
     adopt: info.hold.adopt,
-    changes: () => info.remote?.work,
+    changes: () => info.remote.current()?.work,
     reload: info.reload,
   });
-  info.remote?.open(commands);
+  info.remote.open(commands);
   const control = createControl({
     path: join(base.state.folder, 'agent.sock'),
     commands,

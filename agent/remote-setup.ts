@@ -4,6 +4,7 @@ import { UserError } from '#shared/failure.ts';
 import type { Command } from '#shared/wire.ts';
 import { createChanges } from './control/changes.ts';
 import type { ProposedEdit } from './control/changes.ts';
+import type { AgentConfig } from './config.ts';
 import type { ChangeWork } from './control/change-commands.ts';
 import type { CommandTable } from './control/commands.ts';
 import { createRemote } from './control/remote.ts';
@@ -22,7 +23,38 @@ export type RemoteSetup = {
   readonly open: (commands: CommandTable) => void;
 };
 
-export function setUpRemote(base: Omit<Ground, 'lifecycle'>, reply: (reply: RemoteReply) => void): RemoteSetup {
+type RemoteBase = Omit<Ground, 'lifecycle' | 'remote'>;
+type Tell = (reply: RemoteReply) => void;
+export type FollowedRemote = {
+  /** Undefined as long as no report was ever configured. */
+  readonly current: () => RemoteSetup | undefined;
+  /** The configuration that counts from now on, with its `report.allow`. */
+  readonly take: (config: AgentConfig) => void;
+  readonly open: (commands: CommandTable) => void;
+};
+
+/** Goes with the configuration: a right that the owner takes back is gone at once, and a report may be configured later. */
+export function followRemote(base: RemoteBase, reply: Tell): FollowedRemote {
+  /** The one list that is asked at every command. */
+  const allow: string[] = [];
+  let setup: RemoteSetup | undefined;
+  let table: CommandTable | undefined;
+  return {
+    current: () => setup,
+    take({ report }) {
+      allow.splice(0, allow.length, ...(report?.allow ?? []));
+      if (report === undefined || setup !== undefined) return;
+      setup = setUpRemote(base, allow, reply);
+      if (table !== undefined) setup.open(table);
+    },
+    open(commands) {
+      table = commands;
+      setup?.open(commands);
+    },
+  };
+}
+
+function setUpRemote(base: RemoteBase, allow: readonly string[], reply: Tell): RemoteSetup {
   const { config, clock, state } = base;
   const log = base.log.child({ room: 'remote' });
   const key = openOwnKey(state.folder, log);
@@ -58,7 +90,7 @@ export function setUpRemote(base: Omit<Ground, 'lifecycle'>, reply: (reply: Remo
       remote = createRemote({
         db: state.db,
         commands,
-        allow: config.report?.allow ?? [],
+        allow,
         configure: changes.propose,
         clock,
         log,
