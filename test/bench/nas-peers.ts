@@ -3,6 +3,7 @@ import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pass } from 'node:timers/promises';
 import type { Lab } from '../lab/lab.ts';
+import { waitFor } from '../lab/wait.ts';
 import { password } from './mailbox.ts';
 import { accounts } from './nas-site.ts';
 import type { Office } from './nas-site.ts';
@@ -22,7 +23,7 @@ export async function measurePeers(options: {
   const { lab, office, seconds, tell } = options;
   const pid = await startFetchmail(lab, office);
   const roots = { fetchmail: pid, postfix: office.relay.pid() };
-  await pass(5_000); // its first round
+  await firstRound(office);
   const before = { fetchmail: treeCpuSeconds(roots.fetchmail), postfix: treeCpuSeconds(roots.postfix) };
   await pass(seconds * 1_000);
   return (['fetchmail', 'postfix'] as const).flatMap((name) => {
@@ -34,6 +35,21 @@ export async function measurePeers(options: {
       told(name + ', CPU, idle', '% of a core', name, cpu, ''),
     ];
   });
+}
+
+/** It knows none of the mails that are there, and takes them all. */
+async function firstRound(office: Office): Promise<void> {
+  let seen = -1;
+  await waitFor(
+    'the first round of fetchmail to be over',
+    async () => {
+      const counted = await office.local.count();
+      const still = counted === seen;
+      seen = counted;
+      return still;
+    },
+    { timeoutMs: 300_000, everyMs: 20_000 },
+  );
 }
 
 function told(name: string, unit: string, peer: string, value: number, note: string): Case {
