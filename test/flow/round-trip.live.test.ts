@@ -202,7 +202,8 @@ test('a probe by way of the local mail server comes back, its legs add up, and n
   const { legs, total } = legsOf(textOf(checked));
   assert.deepEqual(Object.keys(legs).toSorted(), ['local', 'queue', 'relay', 'return']);
   const sum = Object.values(legs).reduce((all, one) => all + one, 0);
-  assert.ok(Math.abs(sum - total) < 0.1, 'legs ' + sum + ' s, total ' + total + ' s (rounded to a tenth)');
+  // The total is told in tenths of a second, from ten seconds on in whole ones.
+  assert.ok(Math.abs(sum - total) < (total < 10 ? 0.1 : 0.6), 'legs ' + sum + ' s, total ' + total + ' s');
   // The mailbox keeps mails for 14 days, but not probes.
   await waitFor('only the forged mail at the provider', async () => (await provider.count(outside)) === 1, patient);
   await waitFor('the forged mail', async () => (await local.mails(address)).length >= 1, patient);
@@ -229,11 +230,11 @@ test('a probe by way of the local mail server comes back, its legs add up, and n
 test('a probe whose relay is dead is late, then lost, and does not stay in the queue', async (t) => {
   const site = await createSite(t);
   await site.relay.crash();
-  await site.start({ lateSeconds: 2, lostSeconds: 8, intervalSeconds: 600 });
+  await site.start({ lateSeconds: 2, lostSeconds: 10, intervalSeconds: 600 });
   const late = await site.check('roundtrip', 'now');
   assert.match(textOf(late), /^late: .*waits in the queue of the agent: .*ECONNREFUSED/);
   assert.equal(late.code, 1);
-  const lost = await untilText(site, /^lost: not back after 8\.0 s; it waits in the queue of the agent: /);
+  const lost = await untilText(site, /^lost: not back after 10 s; it waits in the queue of the agent: /);
   assert.equal(lost.code, 2);
   assert.match(lost.findings[0]?.remedy ?? '', /mailferry queue list/);
   await waitFor('it is taken out of the queue', async () => (await site.queued()) === 0, patient);
@@ -244,8 +245,9 @@ test('a probe whose relay is dead is late, then lost, and does not stay in the q
 
 test('a probe whose provider is dead is late on its way back, and known again when it comes', async (t) => {
   const site = await createSite(t);
-  await site.start({ lateSeconds: 4, lostSeconds: 600, intervalSeconds: 4 });
-  assert.match(textOf(await site.check('roundtrip', 'now')), /^back after /);
+  await site.start({ lateSeconds: 10, lostSeconds: 600, intervalSeconds: 4 });
+  await site.check('roundtrip', 'now');
+  await untilText(site, /^back after /);
   await site.provider.crash();
   const late = await untilText(
     site,

@@ -143,7 +143,7 @@ export const mutants: readonly WatchMutant[] = [
     ],
   ]),
   ...group('domain/dkim.ts', 'domain/domain.test.ts', [
-    ['a revoked key is a key', "if (key === '') return", "if (key === '-') return"],
+    ['a revoked key is a key', "if (key === '')", "if (key === '-')"],
     ['short keys are long enough', 'if (bits < 1_024)', 'if (bits < 512)'],
     ['keys that are cut off are whole', 'if (bits === undefined)', 'if (bits === null)'],
   ]),
@@ -174,8 +174,8 @@ export const mutants: readonly WatchMutant[] = [
   ...group('certificate/path.ts', 'certificate/path.test.ts', [
     [
       'what stands above a trusted authority counts',
-      'path.push(anchor);\n      break;',
-      'path.push(anchor);\n      current = anchor;\n      continue;',
+      'const anchor = trusted.find((one) => issued(one, current));',
+      'const anchor = sent.some((one) => !path.includes(one) && issued(one, current)) ? undefined : trusted.find((one) => issued(one, current));',
     ],
     [
       'an issuer by name alone is believed',
