@@ -79,7 +79,6 @@ type Session = {
   readonly name: string;
   ready: boolean;
   reason: string;
-  given: boolean;
 };
 
 export function createPublisher(options: PublisherOptions): Publisher {
@@ -214,6 +213,8 @@ export function createPublisher(options: PublisherOptions): Publisher {
     ({ url } = way);
     const name = 'c-' + randomBytes(8).toString('hex');
     twins.ours(name);
+    /** Undefined while the broker has not let us in: nobody should say anything yet, and a bad broker may. */
+    let current: Session | undefined;
     try {
       const password = typeof options.password === 'string' ? options.password : options.password();
       const connection = await openConnection({
@@ -227,26 +228,26 @@ export function createPublisher(options: PublisherOptions): Publisher {
         now: clock.now,
         surely,
         onMessage: (from, payload, retained) => {
-          if (current !== undefined) safely(() => onMessage(current, from, payload, retained));
+          const known = current;
+          if (known !== undefined) safely(() => onMessage(known, from, payload, retained));
         },
       });
-      const current: Session = {
+      const opened: Session = {
         connection,
         name,
         ready: false,
         reason: '',
-        given: false,
         flow: flowOver(connection, () => session),
       };
-      session = current;
-      begin(current).catch((error: unknown) => {
-        current.reason = describe(error);
+      current = session = opened;
+      begin(opened).catch((error: unknown) => {
+        opened.reason = describe(error);
         connection.end();
       });
       const { reason, ours } = await connection.ended;
-      current.flow.end(!ours);
-      current.ready = false;
-      return current.reason === '' ? reason : current.reason;
+      opened.flow.end(!ours);
+      opened.ready = false;
+      return opened.reason === '' ? reason : opened.reason;
     } catch (error) {
       return error;
     }

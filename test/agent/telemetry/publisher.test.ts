@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { Aedes } from 'aedes';
+import { generate } from 'mqtt-packet';
 import type { AedesOptions } from 'aedes';
 import { systemClock } from '#shared/clock.ts';
 import { createJournal, journalSchema } from '#shared/journal.ts';
@@ -249,4 +250,33 @@ test('stop() ends in time though the broker says nothing at all', async (t) => {
   const since = performance.now();
   await publisher.stop();
   assert.ok(performance.now() - since < 5_000);
+});
+
+test('a broker that speaks out of turn, in one packet with its welcome, costs nothing', async (t) => {
+  const welcome = generate({ cmd: 'connack', returnCode: 0, sessionPresent: false });
+  const early = ['ack', 'cmd', 'site', 'status'].map((leaf) =>
+    generate({
+      cmd: 'publish',
+      topic: topicOf(address, 'up').replace(/up$/, leaf),
+      payload: '{"v":1}',
+      qos: 0,
+      dup: false,
+      retain: false,
+    }),
+  );
+  let asked = 0;
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => {
+      asked += 1;
+      socket.write(Buffer.concat([welcome, ...early]));
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const { publisher, say } = startPublisher(t, 'mqtt://127.0.0.1:' + (server.address() as AddressInfo).port); // a TCP server
+  say();
+  await waitFor('the welcome', () => asked > 0);
+  await publisher.stop();
 });
