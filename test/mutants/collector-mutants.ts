@@ -111,11 +111,6 @@ const guards: readonly (readonly [tests: string, title: string, rows: readonly R
     ],
   ],
   [
-    rights,
-    'who loses the account in the middle',
-    [['collector/broker/embedded.ts', 'the rights stay until the end', '      rights.forget(client);\n', '']],
-  ],
-  [
     embedded,
     'who brings a last will on a foreign topic',
     [
