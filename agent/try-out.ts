@@ -19,7 +19,7 @@ import type { Endpoint } from './net/socket.ts';
 import type { Trial, TryOut } from './page/work.ts';
 import { endpointOf } from './room-base.ts';
 
-const limitMs = 15_000;
+const limitMs = 25_000;
 const maxAtOnce = 2;
 /** Logins of one user at one server in ten minutes. */
 const maxLogins = 6;

@@ -11,9 +11,11 @@ import { agentSchema, parseAgentConfig } from '../../../agent/config.ts';
 import { createDeviceLogin } from '../../../agent/page-login.ts';
 import type { DeviceLogin } from '../../../agent/page/work.ts';
 import { startAuthorizationServer } from '../accounts/authorization-server.ts';
-import { waitFor } from '../../lab/wait.ts';
+import { waitFor as waitForSoon } from '../../lab/wait.ts';
 import { openSite } from './page-site.ts';
 
+const waitFor = <T>(what: string, condition: () => Promise<T>): Promise<T> =>
+  waitForSoon(what, condition, { timeoutMs: 60_000 });
 const account = (oauth: string): string => `tenant: acme
 agent: nas-1
 state: state
@@ -62,9 +64,7 @@ test('a person logs in on a page of the provider, and the token is stored and ta
   assert.match(place, /^\/device\/[0-9a-f]{24}$/);
   const code = await waitFor('the code', async () => /id="code">([^<]+)</.exec((await get(place)).body)?.[1]);
   await server.decide(code ?? '', true);
-  await waitFor('the login to be done', async () => (await get(place)).headers.location === '/mailboxes', {
-    timeoutMs: 60_000,
-  });
+  await waitFor('the login to be done', async () => (await get(place)).headers.location === '/mailboxes');
   assert.match((await get('/')).body, /Saved; it counts at once/);
   assert.equal(site.applied(), 1);
   const token = readFileSync(join(site.folder, 'token'), 'utf8').trim();

@@ -1,21 +1,24 @@
 // The socket of the page: nothing is loaded before the first connection, a port that is taken stops nothing.
 import assert from 'node:assert/strict';
 import { connect, createServer } from 'node:net';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { createLog } from '#shared/log.ts';
 import { createPageServer } from '../../../agent/page/page.ts';
 import { createHandClock } from '../../collector/web/hand-clock.ts';
+import { createPortFinder } from '../../lab/port.ts';
 import { waitFor } from '../../lab/wait.ts';
 
 const log = createLog({ level: 'silent', name: 'test' });
 
+const freePort = createPortFinder();
+
 async function takePort(): Promise<{ readonly port: number; readonly free: () => Promise<void> }> {
+  const port = await freePort();
   const taken = createServer();
-  await once(taken.listen(0, '127.0.0.1'), 'listening');
-  const { port } = taken.address() as AddressInfo; // of a TCP server
+  await once(taken.listen(port, '127.0.0.1'), 'listening');
   return { port, free: () => new Promise((resolve) => taken.close(() => resolve())) };
 }
 
