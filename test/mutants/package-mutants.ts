@@ -141,7 +141,7 @@ const guards: readonly (readonly [tests: string, title: string, rows: readonly R
     ],
   ],
   [
-    tests + 'life.live.test.ts',
+    tests + 'actions.live.test.ts',
     'with systemd every action',
     [
       [
@@ -153,7 +153,7 @@ const guards: readonly (readonly [tests: string, title: string, rows: readonly R
     ],
   ],
   [
-    tests + 'life.live.test.ts',
+    tests + 'actions.live.test.ts',
     'with the script alone every action',
     [
       [

@@ -1,5 +1,5 @@
 // What the tests of the package's life share: the package from the real bundle, a site around the NAS, its configuration.
-import { cpSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { chown } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -110,4 +110,11 @@ export function submit(world: World, subjects: readonly string[]): Promise<reado
 /** Subjects of what a server holds, sorted. */
 export function subjectsOf(mails: readonly Buffer[]): readonly string[] {
   return mails.map((mail) => /^Subject: (.*?)\r?$/m.exec(mail.toString('latin1'))?.[1] ?? '?').sort();
+}
+
+/** The agent's own, without what supervises it. */
+export function agentPids(dsm: Dsm): readonly number[] {
+  return dsm
+    .processes()
+    .filter((pid) => readFileSync('/proc/' + pid + '/cmdline', 'utf8').includes('mailferry-agent.mjs\0run'));
 }
