@@ -36,6 +36,12 @@ export function readSighting(header: readonly HeaderLine[], mailId: string): Sig
   };
 }
 
+/** Of the addresses of a line, the latest first: an earlier one of the same family is somebody else's by now. */
+export function currentOf(addresses: readonly string[]): readonly string[] {
+  const families = addresses.map((address) => addressTarget(address)?.family);
+  return addresses.filter((_, index) => families.indexOf(families[index]) === index);
+}
+
 /** `from NAME (NAME [ADDRESS]) by NAME ...; DATE` (RFC 5321 section 4.4), and what others make of it. */
 function readHop(value: string): Hop {
   const flat = value.replaceAll(/\s+/g, ' ');

@@ -6,7 +6,7 @@ import type { Log } from '#shared/log.ts';
 import type { Meter } from '#shared/meter.ts';
 import type { Check, Finding, Level } from '../check.ts';
 import { composeProbe } from './compose.ts';
-import { readSighting } from './hops.ts';
+import { currentOf, readSighting } from './hops.ts';
 import type { HeaderLine, Sighting } from './hops.ts';
 import { createOwnMail } from './own-mail.ts';
 import type { Incoming } from './own-mail.ts';
@@ -58,7 +58,7 @@ export type RoundTrips = {
   readonly sighting: () => Sighting | undefined;
   /** The relay's clock against ours, seconds ahead; absent before a probe came back. */
   readonly skewSeconds: () => number | undefined;
-  /** Public addresses that probes of the last days showed. */
+  /** Public addresses that probes of the last days showed; of the site the present one of each family. */
   readonly addresses: (kind: 'site' | 'relay') => readonly string[];
 };
 
@@ -173,7 +173,10 @@ export function createRoundTrips(deps: RoundTripDeps): RoundTrips {
     },
     sighting: () => sighting,
     skewSeconds: () => skewSeconds,
-    addresses: (kind) => table.addresses(kind, clock.now() - currentMs),
+    addresses(kind) {
+      const seen = table.addresses(kind, clock.now() - currentMs);
+      return kind === 'site' ? currentOf(seen) : seen;
+    },
   };
 }
 

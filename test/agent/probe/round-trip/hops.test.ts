@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readHeader } from '../../../../agent/receive/delivery/header.ts';
-import { readSighting } from '../../../../agent/probe/round-trip/hops.ts';
+import { currentOf, readSighting } from '../../../../agent/probe/round-trip/hops.ts';
 
 const id = 'mww7vvjb-7a19ef2c979c';
 const own = 'Received: from localhost\r\n\tby nas with ESMTP id ' + id + ';\r\n\tTue, 25 Nov 2025 10:00:00 +0000\r\n';
@@ -53,4 +53,10 @@ test('of several signatures one that passes is enough; comments are not read', (
   );
   assert.deepEqual(seen.authentication, { spf: 'softfail', dkim: 'pass' });
   assert.equal(seen.relayAt, undefined);
+});
+
+test('of a line that got another address only the present one counts, of each family', () => {
+  const seen = ['198.51.100.8', '2001:db8::8', '198.51.100.7', '2001:db8::7'];
+  assert.deepEqual(currentOf(seen), ['198.51.100.8', '2001:db8::8']);
+  assert.deepEqual(currentOf([]), []);
 });
