@@ -14,8 +14,6 @@ export type Connection = {
   readonly publishWithin: (topic: string, payload: string, limitMs: number) => Promise<void>;
   /** Throws when the broker refuses it. */
   readonly subscribe: (topic: string, qos?: 0 | 1) => Promise<void>;
-  /** Says DISCONNECT, when what is on the way arrives in time; end() comes after it all the same. */
-  readonly leave: (limitMs: number) => Promise<void>;
   /** Idempotent. */
   readonly end: () => void;
   /** `ours`: end() was called, or the broker was not heard for too long. */
@@ -71,6 +69,7 @@ function follow(client: MqttClient, options: ConnectionOptions): Connection {
     publish: (topic, payload, done, retain = false) =>
       void client.publish(topic, payload, { qos: 1, retain }, (error) => done(error ?? undefined)),
     async publishWithin(topic, payload, limitMs) {
+      ours = true;
       const { promise, resolve: go } = Promise.withResolvers<void>();
       const timer = setTimeout(go, limitMs);
       // Without DISCONNECT the broker tells our last will behind these last words (MQTT 3.1.1, section 3.14).
@@ -89,14 +88,6 @@ function follow(client: MqttClient, options: ConnectionOptions): Connection {
           else go();
         });
       }),
-    async leave(limitMs) {
-      ours = true;
-      const { promise, resolve: go } = Promise.withResolvers<void>();
-      const timer = setTimeout(go, limitMs);
-      client.end(false, {}, () => go());
-      await promise;
-      clearTimeout(timer);
-    },
     end,
     ended,
   };

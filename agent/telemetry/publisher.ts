@@ -25,7 +25,6 @@ const stableMs = 60_000;
 const standardAckTimeoutMs = 10_000;
 const keepAliveSeconds = 30;
 const goodbyeMs = 2_000;
-const leaveMs = 500;
 
 /** stopping: it comes back; power-off: the machine goes off as planned, nobody need be called. */
 export type Goodbye = NonNullable<Status['reason']>;
@@ -298,8 +297,6 @@ export function createPublisher(options: PublisherOptions): Publisher {
       // A clean end is no last will: the collector is told.
       if (current?.ready === true && !held)
         await current.connection.publishWithin(topic('status'), statusOf(current.name, 'offline', goodbye), goodbyeMs);
-      // With a word to the broker: a connection that just ends makes it tell our last will, which knows no reason.
-      await current?.connection.leave(leaveMs);
       stopping.abort();
       current?.connection.end();
       await running;
