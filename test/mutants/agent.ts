@@ -2,6 +2,7 @@
 // private copy of the repository, and runs the one test that guards each, which must fail. Exit code 1 when one survives.
 import { mutants as agentMutants } from './agent-mutants.ts';
 import type { Mutant } from './agent-mutants.ts';
+import { bundleMutants } from './bundle-mutants.ts';
 import { collectorMutants } from './collector-mutants.ts';
 import { packageMutants } from './package-mutants.ts';
 import { pageMutants } from './page-mutants.ts';
@@ -27,9 +28,14 @@ async function judge(copy: string, mutant: Mutant): Promise<string> {
 }
 
 async function main(parts: readonly string[]): Promise<number> {
-  const chosen = [...agentMutants, ...pageMutants, ...packageMutants, ...telemetryMutants, ...collectorMutants].filter(
-    ({ source, what }) => parts.length === 0 || parts.some((part) => (source + what).includes(part)),
-  );
+  const chosen = [
+    ...agentMutants,
+    ...pageMutants,
+    ...packageMutants,
+    ...bundleMutants,
+    ...telemetryMutants,
+    ...collectorMutants,
+  ].filter(({ source, what }) => parts.length === 0 || parts.some((part) => (source + what).includes(part)));
   const copy = makeCopy();
   try {
     let killed = 0;

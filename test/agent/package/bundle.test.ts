@@ -59,12 +59,13 @@ test('it asks for modules of Node alone, and has no native ones', () => {
   const known = new Set(builtinModules.flatMap((name) => [name, 'node:' + name]));
   const foreign = asked.filter((name) => !known.has(name) && !name.startsWith('node:'));
   assert.deepEqual(foreign, []);
-  assert.doesNotMatch(text, /\.node["'`]/);
+  assert.equal(/.{0,60}\.node["'`]/.exec(text)?.[0], undefined);
 });
 
 test('it is ASCII without paths of the machine that built it, and so is its map', () => {
   for (const name of [bundleName, bundleName + '.map']) {
-    assert.doesNotMatch(read(name), /[^\x00-\x7f]/, name);
+    const found = /.{0,60}[^\x00-\x7f].{0,20}/.exec(read(name))?.[0];
+    assert.equal(found, undefined, name); // not the whole text in the message
     assert.ok(!read(name).includes(root), name + ' names where it was built');
     assert.ok(!read(name).includes(tmpdir() + '/mailferry-bundle-'), name + ' names where it was written');
   }
