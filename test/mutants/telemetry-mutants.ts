@@ -92,11 +92,6 @@ const guards: readonly (readonly [tests: string, title: string, rows: readonly R
     [['agent/telemetry/connection.ts', 'no keepalive', 'keepalive: options.keepAliveSeconds', 'keepalive: 0']],
   ],
   [
-    'test/agent/telemetry/publisher.test.ts',
-    'a broker that speaks out of turn',
-    [['agent/telemetry/publisher.ts', 'a word before its turn', 'const known = current;', 'const known = opened;']],
-  ],
-  [
     silence,
     'a person is told after the hours',
     [['agent/telemetry/silence.ts', 'each start tells anew', ' || !isDue(file, clock.now())', '']],
