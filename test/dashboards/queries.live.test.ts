@@ -5,6 +5,7 @@ import { systemClock } from '#shared/clock.ts';
 import { createLog } from '#shared/log.ts';
 import { createPoint } from '#shared/meter.ts';
 import type { Point } from '#shared/meter.ts';
+import { metrics } from '#shared/metrics.ts';
 import { openInfluxStore } from '../../collector/store/influxdb.ts';
 import { buildFiles } from '../../dashboards/files.ts';
 import { createLab } from '../lab/lab.ts';
@@ -83,7 +84,22 @@ function pointsAt(at: number): readonly Point[] {
     ...hostile.map((name) =>
       createPoint('dnsbl', at, { target: name, zone: name }, { state: 1, reason: 'he said "' + name + '"' }),
     ),
+    ...outside.map((name) => fill(name, at)),
   ];
+}
+
+/** What is said of the outside world: every tag and field that the catalogue knows. */
+const outside = ['round_trip', 'round_trip_done', 'domain', 'certificate', 'host'] as const;
+function fill(name: (typeof outside)[number], at: number): Point {
+  const { fields, tags } = metrics[name];
+  return {
+    name,
+    at,
+    tags: Object.fromEntries(tags.map((tag) => [tag, 'ok'])),
+    fields: Object.fromEntries(
+      Object.entries(fields).map(([field, { type }]) => [field, type === 'number' ? 1 : 'ok']),
+    ),
+  };
 }
 
 test('every query of the dashboard gives data, and wrong ones are found out', async (t) => {
