@@ -320,9 +320,8 @@ export function createDsm(options: DsmOptions): Dsm {
       for (const pid of [...processes()].sort((a, b) => a - b)) process.kill(pid, 'SIGKILL');
       await waitFor('the end of all processes', () => processes().length === 0);
     },
-    command: (args, { as = uid } = {}) =>
-      enter('sh', ['-c', 'exec "$(readlink "$0")" "$@"', join(bin, name), ...args], {}, as),
-    run: (command, args) => enter(command, args),
+    command: (args, { as = uid } = {}) => enter(join(bin, name), args, {}, as),
+    run: (command, args, { as = uid } = {}) => enter(command, args, {}, as),
     real,
     processes,
     log: () => {
