@@ -96,7 +96,7 @@ test('a state on a volume that is still locked is waited for: nothing is made, a
   await writeOwned(
     dsm,
     join(dsm.real('home'), 'agent.yaml'),
-    'tenant: acme\nagent: nas-1\nstate: /var/volume2/mailferry\nlogLevel: warn\n',
+    'tenant: acme\nagent: nas-1\nstate: /var/volume2/mailferry\n',
   );
   assert.equal((await dsm.start()).code, 0, dsm.log());
   assert.equal((await dsm.stop('')).code, 0);
