@@ -207,11 +207,14 @@ test('the alerts of an agent that was removed end at once', () => {
 
 test('a machine that was switched off as planned is no alarm, unless it stays away for days', () => {
   const hourMs = 3_600_000;
-  const { see } = player();
-  see(3_600, {});
-  assert.deepEqual(see(600, { state: 'offline', silentMs: 600_000, plannedOff: true }), []);
-  assert.deepEqual(see(60 * 3_600, { state: 'offline', silentMs: 60 * hourMs, plannedOff: true }), []);
-  assert.match(see(80 * 3_600, { state: 'offline', silentMs: 140 * hourMs, plannedOff: true }).join(), /agent-silent/);
+  const collector = player();
+  collector.see(3_600, {});
+  assert.deepEqual(collector.see(600, { state: 'offline', silentMs: 600_000, plannedOff: true }), []);
+  assert.deepEqual(collector.see(60 * 3_600, { state: 'offline', silentMs: 60 * hourMs, plannedOff: true }), []);
+  assert.match(
+    collector.see(80 * 3_600, { state: 'offline', silentMs: 140 * hourMs, plannedOff: true }).join(),
+    /agent-silent/,
+  );
   const other = player();
   other.see(3_600, {});
   assert.match(other.see(600, { state: 'offline', silentMs: 600_000 }).join(), /agent-silent/, 'one that just ends');
