@@ -43,7 +43,7 @@ const wrong: readonly (readonly [what: string, text: string, message: string])[]
   [
     'an option that resembles none',
     minimal + 'zzzzzzz: 1\n',
-    'agent.yaml:4: option zzzzzzz: found an unknown option, expected one of tenant, agent, state, logLevel, local, accounts, check, operator, relays, submission, probe, report',
+    'agent.yaml:4: option zzzzzzz: found an unknown option, expected one of tenant, agent, state, logLevel, local, accounts, check, operator, relays, submission, probe, page, report',
   ],
   [
     'a port out of range, deep inside',
@@ -217,7 +217,15 @@ test('loadCollectorConfig() needs no more than a state folder', () => {
   inFolder({ 'collector.yaml': 'state: s\n' }, (folder) => {
     const { value } = loadCollectorConfig(join(folder, 'collector.yaml'));
     assert.deepEqual(value.web, { host: '127.0.0.1', port: 8420 });
-    assert.deepEqual(value.broker, { kind: 'embedded', host: '127.0.0.1', port: 1883, agents: [] });
+    assert.deepEqual(value.broker, {
+      kind: 'embedded',
+      host: '127.0.0.1',
+      port: 1883,
+      urls: [],
+      maxConnections: 10_000,
+      maxConnectionsPerAddress: 500,
+      agents: [],
+    });
     assert.deepEqual(value.store, { kind: 'sqlite' });
   });
 });
