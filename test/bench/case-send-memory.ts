@@ -1,9 +1,12 @@
-// Ten clients with a mail of 50 MB each, at once: memory must follow neither the size of a mail nor the number of clients.
+// Ten clients with a mail of 50 MB each, at once: memory must follow neither the size of a mail nor the number of clients. The
+// agent is the one that a NAS has: the bundle, on the oldest Node that it runs on.
 import type { Lab } from '../lab/lab.ts';
+import { oldestNode } from '../lab/oldest-node.ts';
 import { waitFor } from '../lab/wait.ts';
 import { forgetPeak, memoryMb } from './process-usage.ts';
 import { submitLoad, createSmtpSink } from './send-load.ts';
 import { prepareOurs } from './send-ours.ts';
+import { shippedRunner } from './shipped.ts';
 import { figure } from './verdict.ts';
 import type { Case } from './verdict.ts';
 
@@ -16,7 +19,7 @@ export async function sendMemoryCase(around: {
   const sizeMb = quick ? 20 : 50;
   const sink = await createSmtpSink(lab, 'memory');
   await sink.start();
-  const ours = await prepareOurs(lab, 'ours-memory', sink.port);
+  const ours = await prepareOurs(lab, 'ours-memory', sink.port, await shippedRunner(lab, await oldestNode()));
   await ours.start();
   forgetPeak(ours.pid());
   const idleMb = memoryMb(ours.pid())?.now ?? NaN;

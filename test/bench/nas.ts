@@ -5,8 +5,6 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pass } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { bundleName, writeBundle } from '../../agent/package/bundle.ts';
-import { launchEnvironment, launchFlags } from '../../agent/package/launch.ts';
 import type { Runner } from '../flow/programs.ts';
 import { createLab } from '../lab/lab.ts';
 import type { Lab } from '../lab/lab.ts';
@@ -18,6 +16,7 @@ import type { Office } from './nas-site.ts';
 import { measurePeers } from './nas-peers.ts';
 import { cpuSeconds, forgetPeak, memoryMb } from './process-usage.ts';
 import { treeMemoryMb } from './process-tree.ts';
+import { shippedRunner } from './shipped.ts';
 import { renderTable } from './table.ts';
 import { figure, median } from './verdict.ts';
 import type { Case } from './verdict.ts';
@@ -42,7 +41,7 @@ async function run(): Promise<number> {
   const ends: (() => Promise<void>)[] = [];
   const lab = createLab({ after: (work) => void ends.push(work) });
   try {
-    const runner = await prepareRunner(lab, node, values.source);
+    const runner: Runner = values.source ? { command: node, args: [main] } : await shippedRunner(lab, node);
     const cases = await measure({ lab, runner, quick: values.quick, peers: values.peers });
     process.stdout.write('\n' + renderTable(cases));
     if (values.json !== undefined) writeFileSync(values.json, JSON.stringify({ cases }, null, 2) + '\n');
@@ -50,15 +49,6 @@ async function run(): Promise<number> {
   } finally {
     for (const end of ends) await end();
   }
-}
-
-/** As an installed package starts it: the bundle, with a folder for what is compiled. */
-async function prepareRunner(lab: Lab, node: string, source: boolean): Promise<Runner> {
-  if (source) return { command: node, args: [main] };
-  const folder = join(lab.dir, 'bundle');
-  await writeBundle(folder);
-  const env = { ...launchEnvironment, NODE_COMPILE_CACHE: join(lab.dir, 'compiled') };
-  return { command: node, args: [...launchFlags, join(folder, bundleName), 'run'], env };
 }
 
 type Around = { readonly lab: Lab; readonly runner: Runner; readonly quick: boolean; readonly peers: boolean };

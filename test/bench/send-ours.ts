@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { askAgent } from '../../agent/cli/client.ts';
 import { startProgram } from '../flow/programs.ts';
+import type { Runner } from '../flow/programs.ts';
 import type { Child } from '../lab/child.ts';
 import type { Lab } from '../lab/lab.ts';
 import type { Server } from './send-peers.ts';
@@ -16,8 +17,8 @@ export type OurServer = Server & {
 /** As many as a relay may have of ours; Postfix opens up to twenty. */
 const relaySessions = 8;
 
-/** Not started yet. The relay is asked for no login, and the bench's own address needs none: smtp-source and smtp-sink know of none. */
-export async function prepareOurs(lab: Lab, name: string, sinkPort: number): Promise<OurServer> {
+/** Not started yet; from its source unless `runner` says otherwise. The relay is asked for no login, and the bench's own address needs none: smtp-source and smtp-sink know of none. */
+export async function prepareOurs(lab: Lab, name: string, sinkPort: number, runner?: Runner): Promise<OurServer> {
   const port = await lab.freePort();
   const folder = join(lab.dir, name);
   let child: Child | undefined;
@@ -51,7 +52,8 @@ export async function prepareOurs(lab: Lab, name: string, sinkPort: number): Pro
     pid: () => child?.pid ?? 0,
     log: () => child?.log() ?? '',
     async start() {
-      child = await startProgram({ program: 'agent', folder, config, secrets: { secret: 'none' } });
+      const secrets = { secret: 'none' };
+      child = await startProgram({ program: 'agent', folder, config, secrets, ...(runner && { runner }) });
     },
     stop,
     async flush() {
