@@ -1,29 +1,13 @@
 // Every known failure has a guard, every guard a mutant, every mutant a place where it can be planted.
 import assert from 'node:assert/strict';
-import { globSync, readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { globSync } from 'node:fs';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { findGuards, read, root } from './guards.ts';
 import { failures } from './receive-failures.ts';
 import { mutants } from './receive-mutants.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const read = (path: string): string => readFileSync(join(root, path), 'utf8');
-
-/** Name of the file without its end, by the number in the test's name. */
-function findGuards(): ReadonlyMap<string, string> {
-  const files = globSync('test/agent/receive/failures/*.test.ts', { cwd: root });
-  return new Map(
-    files.flatMap((file) =>
-      [...read(file).matchAll(/^failure\(\s*'(\d+[a-z]?)',/gm)].map(
-        ([, guard = '']) => [guard, basename(file, '.test.ts')] as const,
-      ),
-    ),
-  );
-}
-
 test('each failure has a test that is named after it, and no test is named after none', () => {
-  const numbers = [...findGuards().keys()].map((guard) => guard.replace(/[a-z]$/, ''));
+  const numbers = [...findGuards('agent/receive').keys()].map((guard) => guard.replace(/[a-z]$/, ''));
   assert.deepEqual(
     [...new Set(numbers)].sort((a, b) => Number(a) - Number(b)),
     Object.keys(failures).sort((a, b) => Number(a) - Number(b)),
@@ -31,7 +15,7 @@ test('each failure has a test that is named after it, and no test is named after
 });
 
 test('each such test has a mutant that it must fail on, and each mutant its test', () => {
-  const guards = findGuards();
+  const guards = findGuards('agent/receive');
   const planted = new Set(mutants.map(({ guard }) => guard));
   assert.deepEqual(
     [...guards.keys()].filter((guard) => !planted.has(guard)),

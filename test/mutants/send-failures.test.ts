@@ -1,15 +1,10 @@
 // Every known failure of sending has a guard; what is about replies and reports has a mutant for each guard; every mutant has a
 // place where it can be planted.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { read } from './guards.ts';
 import { failures } from './send-failures.ts';
 import { mutants } from './send-mutants.ts';
-
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 
 test('each failure has a test that is named after it or after what guards against it', () => {
   for (const [number, { file, title, what }] of failures) {

@@ -1,6 +1,7 @@
 // The index of the queue: which mail waits for which try, and what became of each recipient.
-// Promise: every change is one durable transaction, and what is to be reported about it (`mail_accepted`, `mail_out`) is in
-// the same one. Synchronous throughout: no two changes can mix.
+// Promise: every change is one transaction, and what is to be reported about it (`mail_accepted`, `mail_out`) is in the same
+// one. When it is on disk is the business of who calls (`shared/durable-commit.ts`). Synchronous throughout: no two changes can
+// mix.
 import type { Clock } from '#shared/clock.ts';
 import type { Journal } from '#shared/journal.ts';
 import { transaction } from '#shared/sqlite.ts';

@@ -46,7 +46,7 @@ export async function recover(options: {
   return { ...orphans, unknown, lost, done };
 }
 
-/** Files without a row: their clients got no answer, or the index is another one than theirs. */
+/** Files without a row: a kill came before it, a power cut took it, or the index is another one than theirs. */
 async function adopt(
   options: { readonly db: Database; readonly queue: Queue; readonly spool: Spool; readonly log: Log },
   ids: readonly string[],

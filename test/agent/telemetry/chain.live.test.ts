@@ -7,14 +7,13 @@ import { test } from 'node:test';
 import { systemClock } from '#shared/clock.ts';
 import { createLog } from '#shared/log.ts';
 import { createEmbeddedBroker } from '../../../collector/broker/embedded.ts';
-import { createExternalBroker } from '../../../collector/broker/external.ts';
 import { openInfluxStore } from '../../../collector/store/influxdb.ts';
 import { openSqliteStore } from '../../../collector/store/sqlite.ts';
 import { startTap } from '../../flow/tap.ts';
 import type { Tap } from '../../flow/tap.ts';
 import { createLab } from '../../lab/lab.ts';
 import { waitFor } from '../../lab/wait.ts';
-import { agent, password, startAgentSide, startCollectorSide, tenant } from './chain.ts';
+import { agent, password, startAgentSide, externalBroker, startCollectorSide, tenant } from './chain.ts';
 import type { AgentSide } from './chain.ts';
 
 const log = createLog({ name: 'test', level: 'silent' });
@@ -55,12 +54,7 @@ test(
     const collector = await startCollectorSide({
       folder: join(lab.dir, 'collector'),
       store,
-      broker: (parts) =>
-        createExternalBroker({
-          config: { kind: 'external', url: mosquitto.url, user: 'collector', urls: [] },
-          password: 'secret',
-          ...parts,
-        }),
+      broker: externalBroker(mosquitto.url),
     });
     t.after(() => collector.stop());
     const side = await startAgentSide({ folder: join(lab.dir, 'agent'), url: 'mqtt://127.0.0.1:' + tap.port });

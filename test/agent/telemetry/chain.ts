@@ -12,6 +12,7 @@ import { reportSchema } from '../../../agent/telemetry/report-options.ts';
 import type { ReportConfig } from '../../../agent/telemetry/report-options.ts';
 import { createTelemetry } from '../../../agent/telemetry/telemetry.ts';
 import type { Telemetry } from '../../../agent/telemetry/telemetry.ts';
+import { createExternalBroker } from '../../../collector/broker/external.ts';
 import { createFleet, fleetSchema } from '../../../collector/fleet/fleet.ts';
 import type { Fleet } from '../../../collector/fleet/fleet.ts';
 import { createIngest, ingestSchema } from '../../../collector/ingest/ingest.ts';
@@ -91,6 +92,16 @@ export type CollectorSide = {
   readonly restart: () => Promise<void>;
   readonly stop: () => Promise<void>;
 };
+
+/** The collector's account at somebody else's broker. */
+export const externalBroker =
+  (url: string) =>
+  (parts: { readonly ingest: Ingest } & typeof common): Broker =>
+    createExternalBroker({
+      config: { kind: 'external', url, user: 'collector', urls: [] },
+      password: 'secret',
+      ...parts,
+    });
 
 export async function startCollectorSide(options: {
   readonly folder: string;

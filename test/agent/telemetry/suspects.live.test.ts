@@ -19,11 +19,10 @@ import { decodeBatch } from '#shared/wire.ts';
 import { openOutbox } from '../../../agent/telemetry/outbox.ts';
 import type { Outbox } from '../../../agent/telemetry/outbox.ts';
 import { createPublisher } from '../../../agent/telemetry/publisher.ts';
-import { createExternalBroker } from '../../../collector/broker/external.ts';
 import { openSqliteStore } from '../../../collector/store/sqlite.ts';
 import { createLab } from '../../lab/lab.ts';
 import { waitFor } from '../../lab/wait.ts';
-import { agent, password, startCollectorSide, tenant } from './chain.ts';
+import { agent, password, externalBroker, startCollectorSide, tenant } from './chain.ts';
 
 const log = createLog({ name: 'test', level: 'silent' });
 const slow = { timeoutMs: 60_000 };
@@ -76,12 +75,7 @@ for (const [what, extra] of [
       const collector = await startCollectorSide({
         folder: join(lab.dir, 'collector'),
         store,
-        broker: (parts) =>
-          createExternalBroker({
-            config: { kind: 'external', url: mosquitto.url, user: 'collector', urls: [] },
-            password: 'secret',
-            ...parts,
-          }),
+        broker: externalBroker(mosquitto.url),
       });
       t.after(() => collector.stop());
       const outbox = startPublisher(t, lab.dir, mosquitto.url);
